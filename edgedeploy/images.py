@@ -1,0 +1,261 @@
+"""Image sets: a folder, a zip, or a folder inside a zip; labelled by one folder per class."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedeploy.errors import FileError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from edgedeploy.types import Array
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """One picture of a set.
+
+    Attributes:
+        name: Path inside the set, with forward slashes.
+        label: Class index, or None where the set is not labelled.
+    """
+
+    name: str
+    label: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSet:
+    """Pictures in sorted order, opened one by one.
+
+    Attributes:
+        source: The folder or the zip.
+        inside: Folder inside the zip, ``""`` for all of it.
+        entries: The pictures.
+        classes: Folder names, by class index; empty where the set is not labelled.
+    """
+
+    source: Path
+    inside: str
+    entries: tuple[ImageEntry, ...]
+    classes: dict[int, str]
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Class index of every picture.
+
+        Raises:
+            FileError: The set is not labelled.
+        """
+        found = tuple(entry.label for entry in self.entries if entry.label is not None)
+        if len(found) != len(self.entries):
+            raise FileError(
+                f"{self.source} has no class folders: {self.entries[0].name} lies at the top",
+                fix="use one folder per class; sorted folder name = class index",
+            )
+        return found
+
+    def pictures(self) -> Iterator[tuple[ImageEntry, Array]]:
+        """Yield every entry with its pixels, ``(H, W, 3)`` uint8 RGB, one at a time.
+
+        Raises:
+            FileError: A picture cannot be decoded.
+        """
+        for entry, data in self._contents():
+            yield entry, decode(data, name=f"{self.source}/{entry.name}")
+
+    def digest(self) -> str:
+        """Return a SHA-256 over the names and contents of all pictures, in order."""
+        whole = hashlib.sha256()
+        for entry, data in self._contents():
+            whole.update(f"{entry.name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
+        return whole.hexdigest()
+
+    def evenly(self, count: int) -> ImageSet:
+        """Keep ``count`` pictures, evenly spaced over the sorted list; all if there are fewer."""
+        total = len(self.entries)
+        if count < 1:
+            raise UsageError(f"{count} images were asked for", fix="ask for at least 1")
+        if count >= total:
+            return self
+        return replace(self, entries=tuple(self.entries[i * total // count] for i in range(count)))
+
+    def every(self, rule: str) -> ImageSet:
+        """Keep the positions ``i`` of the sorted list for which ``rule`` holds, e.g. ``i%5<2``.
+
+        Raises:
+            UsageError: The rule is not integer arithmetic over ``i``, or keeps nothing.
+        """
+        code = _position_rule(rule)
+        try:
+            kept = tuple(
+                entry
+                for i, entry in enumerate(self.entries)
+                if eval(code, {"__builtins__": {}}, {"i": i})  # noqa: S307 -- vetted by _position_rule
+            )
+        except ArithmeticError as error:
+            raise UsageError(
+                f"--every {rule!r} cannot be computed: {error}", fix="write a rule such as 'i%5<2'"
+            ) from error
+        if not kept:
+            raise UsageError(
+                f"--every {rule!r} keeps none of {len(self.entries)} images",
+                fix="write a rule such as 'i%5<2'",
+            )
+        return replace(self, entries=kept)
+
+    def _contents(self) -> Iterator[tuple[ImageEntry, bytes]]:
+        if self.source.is_dir():
+            for entry in self.entries:
+                try:
+                    yield entry, (self.source / entry.name).read_bytes()
+                except OSError as error:
+                    raise _unreadable(self.source / entry.name, error) from error
+            return
+        with _open_zip(self.source) as archive:
+            for entry in self.entries:
+                try:
+                    yield entry, archive.read(str(PurePosixPath(self.inside, entry.name)))
+                except (zipfile.BadZipFile, RuntimeError, OSError, EOFError) as error:
+                    raise _unreadable(self.source / entry.name, error) from error
+
+
+def open_images(source: Path) -> ImageSet:
+    """List the pictures of a folder, a zip, or ``archive.zip/folder``.
+
+    Raises:
+        FileError: Nothing is there, no picture is in it, or a zip entry points outside.
+    """
+    if source.is_dir():
+        names = [p.relative_to(source).as_posix() for p in source.rglob("*") if p.is_file()]
+        return _image_set(source, "", names)
+    archive_path, inside = _split_zip_path(source)
+    with _open_zip(archive_path) as archive:
+        names = archive.namelist()
+    for name in names:
+        if name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts:
+            raise FileError(
+                f"{archive_path} has an entry that points outside: {name!r}",
+                fix="do not use this archive, or pack it again from its folder",
+            )
+    prefix = f"{inside}/" if inside else ""
+    below = [n[len(prefix) :] for n in names if n.startswith(prefix) and not n.endswith("/")]
+    return _image_set(archive_path, inside, below)
+
+
+def decode(data: bytes, *, name: str) -> Array:
+    """Decode one picture of any mode to ``(H, W, 3)`` uint8 RGB; EXIF rotation is not applied.
+
+    Raises:
+        FileError: It is no picture, is cut off, or is too large to be one.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            if image.mode.startswith("I;16"):  # 16-bit grey; convert() would clip it to white
+                return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+            return np.asarray(image.convert("RGB"))
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+        OSError,
+        SyntaxError,  # Pillow's PNG reader
+        ValueError,
+        EOFError,
+    ) as error:
+        raise _unreadable(name, error) from error
+
+
+def read_image(path: Path) -> Array:
+    """Read one picture file to ``(H, W, 3)`` uint8 RGB.
+
+    Raises:
+        FileError: The file is missing or is no picture.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return decode(data, name=str(path))
+
+
+def _image_set(source: Path, inside: str, names: Sequence[str]) -> ImageSet:
+    pictures = sorted(n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES)
+    if not pictures:
+        raise FileError(
+            f"{source}{'/' + inside if inside else ''} has no pictures in it ({len(names)} files)",
+            fix=f"pass a folder or zip with {', '.join(sorted(SUFFIXES))} files",
+        )
+    folders = sorted({PurePosixPath(n).parts[0] for n in pictures if "/" in n})
+    numbered = all(folder.isdecimal() for folder in folders)
+    index = {folder: int(folder) if numbered else i for i, folder in enumerate(folders)}
+    return ImageSet(
+        source=source,
+        inside=inside,
+        entries=tuple(ImageEntry(n, index.get(PurePosixPath(n).parts[0])) for n in pictures),
+        classes={number: folder for folder, number in index.items()},
+    )
+
+
+def _split_zip_path(source: Path) -> tuple[Path, str]:
+    for candidate in (source, *source.parents):
+        if candidate.is_file():
+            return candidate, source.relative_to(candidate).as_posix().removeprefix(".")
+    raise FileError(f"there is no {source}", fix="pass an image folder, a zip, or zip/folder")
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise FileError(
+            f"{path} is not a zip that can be read: {error}",
+            fix="pass an image folder, a zip, or a folder inside a zip",
+        ) from error
+
+
+def _unreadable(name: object, error: Exception) -> FileError:
+    return FileError(
+        f"{name} is not a picture that can be read: {error}",
+        fix="remove it, or replace it with a whole JPEG or PNG",
+    )
+
+
+_ALLOWED = (
+    ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp,
+    ast.Add, ast.Sub, ast.Mult, ast.Mod, ast.FloorDiv, ast.Compare, ast.Lt, ast.LtE, ast.Gt,
+    ast.GtE, ast.Eq, ast.NotEq, ast.Name, ast.Load, ast.Constant,
+)  # fmt: skip
+
+
+def _position_rule(rule: str) -> object:
+    wrong = UsageError(
+        f"--every {rule!r} is not arithmetic over the position i",
+        fix="write a rule such as 'i%5<2': integers, i, + - * // %, comparisons, and, or, not",
+    )
+    try:
+        tree = ast.parse(rule.strip(), mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise wrong from error
+    for node in ast.walk(tree):
+        if not isinstance(node, _ALLOWED):
+            raise wrong
+        if isinstance(node, ast.Name) and node.id != "i":
+            raise wrong
+        if isinstance(node, ast.Constant) and type(node.value) is not int:
+            raise wrong
+    return compile(tree, "--every", "eval")

@@ -1,0 +1,1 @@
+"""MobileNets as rows of data, and the weight files that fill them."""

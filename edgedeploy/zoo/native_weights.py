@@ -1,0 +1,83 @@
+"""Our own weight files: safetensors under the zoo's names, with all that the tensors cannot say."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedeploy.errors import FileError
+from edgedeploy.files import write_atomically
+from edgedeploy.optional import needs
+from edgedeploy.runtime.preprocessing import Preprocessing
+from edgedeploy.types import Family
+from edgedeploy.zoo import networks
+from edgedeploy.zoo.rows import Activation, Padding, Style
+from edgedeploy.zoo.weights import Weights, check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+METADATA_KEY = "edgedeploy"
+
+
+def save(weights: Weights, path: Path) -> None:
+    """Write ``weights`` to ``path``; an existing file is replaced in one step."""
+    with needs("safetensors", extra="export"):
+        from safetensors.numpy import save as to_bytes
+
+    network = weights.network
+    about = {
+        "family": network.family.value,
+        "alpha": network.alpha,
+        "classes": network.classes,
+        "activation": network.style.activation.value,
+        "padding": network.style.padding.value,
+        "eps": network.style.eps,
+        "base_resolution": weights.base_resolution,
+        "preprocessing": weights.preprocessing and weights.preprocessing._asdict(),
+        "labels": weights.labels,
+        "origin": dict(weights.origin),
+    }
+    tensors = {name: np.ascontiguousarray(array) for name, array in weights.tensors.items()}
+    write_atomically(path, to_bytes(tensors, metadata={METADATA_KEY: json.dumps(about)}))
+
+
+def load(tensors: Mapping[str, np.ndarray], metadata: str, *, source: str) -> Weights:
+    """Make `Weights` from an opened safetensors file that carries our metadata.
+
+    Raises:
+        FileError: The metadata are damaged, or the tensors do not fit them.
+    """
+    try:
+        about = json.loads(metadata)
+        style = Style(
+            activation=Activation(about["activation"]),
+            padding=Padding(about["padding"]),
+            eps=float(about["eps"]),
+        )
+        network = networks.network(
+            Family(about["family"]),
+            alpha=float(about["alpha"]),
+            classes=int(about["classes"]),
+            style=style,
+        )
+        rule = about["preprocessing"]
+        weights = Weights(
+            network=network,
+            tensors={name: array.astype(np.float32) for name, array in tensors.items()},
+            base_resolution=int(about["base_resolution"]),
+            preprocessing=rule
+            and Preprocessing(**{**rule, "mean": tuple(rule["mean"]), "std": tuple(rule["std"])}),
+            labels=about["labels"] and tuple(str(label) for label in about["labels"]),
+            origin=dict(about["origin"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileError(
+            f"{source}: its edgedeploy metadata are damaged: {error}",
+            fix="train or export it again, or remove the metadata and pass --alpha and --preset",
+        ) from error
+    check(network, weights.tensors, source=source)
+    return weights
