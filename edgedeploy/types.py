@@ -5,11 +5,17 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from edgedeploy.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edgedeploy.runtime.preprocessing import Preprocessing
 
 Array = npt.NDArray[Any]
 
@@ -99,3 +105,145 @@ class Variant:
         if match is None:
             return None
         return cls(Family(match[1]), float(match[2]), int(match[3]))
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, shape and dtype of a model's input or output.
+
+    Attributes:
+        name: The name in the ONNX graph.
+        shape: Length of each axis; None means any length.
+        dtype: NumPy's name of the element type, e.g. ``"float32"``.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
+
+    def __str__(self) -> str:
+        return "(" + ", ".join("any" if n is None else str(n) for n in self.shape) + ")"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxModel:
+    """An ONNX file of a single-image network, read and checked by `edgedeploy.model_file`.
+
+    Attributes:
+        path: The file.
+        sha256: Of the file, with its external data if it has any.
+        input: ``(N, 3, H, W)`` float32; H and W are None while the size is not known.
+        output: ``(N, classes)``, or whatever the graph returns.
+        softmax: Whether the graph ends in Softmax.
+        preprocessing: What the network expects, or None where nobody said.
+        labels: Class names by index, or None.
+        variant: Family, α and resolution, or None for a foreign model.
+        base_resolution: Input side for which ρ is 1.
+    """
+
+    path: Path
+    sha256: str
+    input: TensorSpec
+    output: TensorSpec
+    softmax: bool
+    preprocessing: Preprocessing | None
+    labels: tuple[str, ...] | None
+    variant: Variant | None
+    base_resolution: int
+
+    @property
+    def name(self) -> str:
+        """What artifacts, calibrations and tables call this model: the file's stem."""
+        return self.path.stem
+
+    @property
+    def side(self) -> tuple[int, int] | None:
+        """Height and width of the input in pixels; None while they are not known."""
+        height, width = self.input.shape[2:]
+        return None if height is None or width is None else (height, width)
+
+
+class QdqStyle(enum.Enum):
+    """How a backend wants its quantised graph."""
+
+    U8 = "u8"
+    """uint8 activations with a zero point, int8 weights, int32 bias: ONNX Runtime and OpenVINO."""
+    S8 = "s8"
+    """int8 everywhere, zero point 0, float bias: TensorRT."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRange:
+    """What calibration saw of one activation, and what it chose.
+
+    Attributes:
+        min: Smallest value seen.
+        max: Largest value seen.
+        low: Lower end of the chosen range, ``min <= low`` is not required but usual.
+        high: Upper end of the chosen range, ``low < high``.
+    """
+
+    min: float
+    max: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Ranges of a model's activations, measured on images, with where they come from.
+
+    Attributes:
+        model_sha256: The model that they belong to.
+        data_digest: SHA-256 over the images used.
+        data_count: How many images.
+        method: ``"minmax"`` or ``"entropy"``.
+        side: Height and width that were fed, in pixels.
+        preprocessing: What was fed.
+        ranges: By ONNX tensor name.
+        versions: Of the libraries that measured.
+        sha256: Of the file, ``""`` before it is written.
+    """
+
+    model_sha256: str
+    data_digest: str
+    data_count: int
+    method: str
+    side: tuple[int, int]
+    preprocessing: Preprocessing
+    ranges: Mapping[str, TensorRange]
+    versions: Mapping[str, str]
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSpec:
+    """What to ask of a backend. The CLI makes this, nothing else.
+
+    Attributes:
+        backend: ``"ort"``, ``"openvino"`` or ``"trt"``.
+        precision: What to ask for.
+        ov_device: OpenVINO's device; ignored by the other backends.
+    """
+
+    backend: str
+    precision: Precision = Precision.FP32
+    ov_device: str = "CPU"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a backend's `build` leaves in the folder it was given.
+
+    Attributes:
+        engine: Name of the file that the runtime opens.
+        files: Names of all files that belong to the artifact, the engine first.
+        runs: What the engine reports it runs: number of convolutions and matrix products by type,
+            e.g. ``{"int8": 28}``; empty where the vendor does not tell.
+        runs_on: ``{"portable": True}``, or the GPU, compute capability and library it is bound to.
+    """
+
+    engine: str
+    files: tuple[str, ...]
+    runs: Mapping[str, int]
+    runs_on: Mapping[str, object]
