@@ -1,0 +1,1 @@
+"""Export stage: trained weights, or a torch module, in; an ONNX file with metadata out."""
