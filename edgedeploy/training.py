@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -124,7 +124,8 @@ def train(
     Args:
         images: Labelled pictures.
         spec: The recipe.
-        out: Folder of the run: ``last.pt``, ``best.pt``, ``log.jsonl``, ``<variant>_<tag>.safetensors``.
+        out: Folder of the run: ``last.pt``, ``best.pt``, ``log.jsonl`` and the weight files,
+            ``<variant>_<tag>.safetensors``.
         step: Called with (steps done, steps in all) after every batch.
         epoch_done: Called after every epoch.
 
@@ -144,7 +145,9 @@ def train(
     torch.manual_seed(spec.seed)
     classes = max(images.classes) + 1
     network = networks.network(spec.family, alpha=spec.alpha, classes=classes, style=STYLE)
-    module = NetworkModule(network).to(memory_format=torch.channels_last)
+    module = NetworkModule(network)
+    # torch annotates the other forms of to() only
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = _Run(spec, module, data, out)
     run.resume()
     for epoch in range(run.epoch, spec.epochs):
@@ -152,6 +155,18 @@ def train(
         run.save(record)
         epoch_done(record)
     return run.write_weights(images)
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch use ``threads`` CPU threads; None leaves its default, the physical cores.
+
+    Raises:
+        MissingDependencyError: torch is not installed.
+    """
+    with needs("torch", extra="train"):
+        import torch
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 class _Run:
@@ -167,8 +182,12 @@ class _Run:
         ]
         kept = {id(p) for p in decayed}
         others = [p for p in module.parameters() if id(p) not in kept]
+        groups: list[dict[str, Any]] = [
+            {"params": decayed, "weight_decay": spec.weight_decay},
+            {"params": others},
+        ]
         self.optimizer = torch.optim.SGD(
-            [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": others}],
+            groups,
             lr=spec.learning_rate,
             momentum=spec.momentum,
             nesterov=True,
@@ -181,7 +200,7 @@ class _Run:
         # one generator an epoch, so that a resumed run draws what an unbroken one would have
         draw = torch.Generator().manual_seed(self.spec.seed * 100_003 + epoch)
         order = self.data.train[torch.randperm(len(self.data.train), generator=draw)]
-        batches = [b for b in order.split(self.spec.batch) if len(b) > 1]
+        batches = [b for b in torch.split(order, self.spec.batch) if len(b) > 1]
         total = len(batches) * self.spec.epochs
         self.module.train()
         losses = 0.0
@@ -212,7 +231,7 @@ class _Run:
         self.module.eval()
         right = 0
         with torch.inference_mode():
-            for positions in self.data.held_out.split(256):
+            for positions in torch.split(self.data.held_out, 256):
                 logits = self.module(_input(self.data.images[positions], resolution))
                 right += int((logits.argmax(1) == self.data.labels[positions]).sum())
         return right / len(self.data.held_out)
@@ -289,7 +308,7 @@ class _Run:
         """
         import torch
 
-        norms = [row.norm for row in self.module.rows]
+        norms = [m for m in self.module.modules() if isinstance(m, torch.nn.BatchNorm2d)]
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # a plain average over the batches
@@ -297,7 +316,7 @@ class _Run:
         chosen = self.data.train[torch.randperm(len(self.data.train), generator=draw)]
         self.module.train()
         with torch.inference_mode():
-            for positions in chosen[:_NORM_IMAGES].split(self.spec.batch):
+            for positions in torch.split(chosen[:_NORM_IMAGES], self.spec.batch):
                 if len(positions) > 1:
                     self.module(_input(self.data.images[positions], resolution))
 
@@ -389,15 +408,16 @@ def _bytes(state: dict[str, object]) -> bytes:
     return buffer.getvalue()
 
 
-def _loaded(path: Path) -> dict[str, object]:
+def _loaded(path: Path) -> dict[str, Any]:
     import pickle
 
     import torch
 
     try:
-        return torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise FileError(
             f"{path} is no checkpoint that can be read: {error}",
             fix="remove the folder and train again",
         ) from error
+    return state

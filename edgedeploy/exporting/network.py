@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -52,7 +52,7 @@ def emit(weights: Weights, resolution: int) -> onnx.ModelProto:
     names = [graph.constant("classifier/weight", kernel), graph.constant("classifier/bias", bias)]
     value = graph.node("Conv", [value, *names], "classifier/conv", kernel_shape=[1, 1])
     graph.node("Flatten", [value], OUTPUT, axis=1)
-    image = [("N"), 3, resolution, resolution]
+    image: list[str | int] = ["N", 3, resolution, resolution]
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -81,7 +81,7 @@ class _Graph:
             self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def node(self, kind: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
@@ -102,8 +102,8 @@ class _Graph:
         )
         if row.activation is Activation.RELU6:
             bounds = [
-                self.constant("relu6/min", np.float32(0)),
-                self.constant("relu6/max", np.float32(6)),
+                self.constant("relu6/min", np.array(0, np.float32)),
+                self.constant("relu6/max", np.array(6, np.float32)),
             ]
             return self.node("Clip", [value, *bounds], f"{row.name}/relu6")
         if row.activation is Activation.RELU:

@@ -1,0 +1,54 @@
+# make demo    install, build the shipped models for two backends, measure them, print the table
+# make test    install, check the code, run the tests
+# make zoo     train and export the shipped models again (an hour on 2 cores; needs CIFAR-10)
+# make clean   remove what the others made, but for the environment
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# On a Jetson TensorRT belongs to JetPack and is seen through the system's packages.
+SITE := $(if $(wildcard /etc/nv_tegra_release),--system-site-packages)
+CIFAR10 ?= cifar10-jpeg.zip
+DURATION ?= 2
+
+.PHONY: demo test lint zoo clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo
+	$(BIN)/edgedeploy build --backend ort --fp32 --int8
+	$(BIN)/edgedeploy build --backend openvino --fp32 --int8
+	$(BIN)/edgedeploy profile --duration $(DURATION)
+
+test: $(VENV)/.test lint
+	$(BIN)/pytest --cov --cov-report=term:skip-covered -q
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vermin -t=3.6- --no-tips --eval-annotations --violations edgedeploy/__init__.py edgedeploy/runtime edgedeploy/meters edgedeploy/worker
+
+zoo: $(VENV)/.test
+	$(BIN)/edgedeploy train mobilenet_v1 --alpha 0.25 --data $(CIFAR10)/train --tag cifar10 --seed 1 -o runs/mobilenet_v1_0.25_cifar10
+	for side in 112 96 80 64; do \
+	  $(BIN)/edgedeploy export mobilenet_v1 --alpha 0.25 --resolution $$side --tag cifar10 \
+	    --weights runs/mobilenet_v1_0.25_cifar10/mobilenet_v1_0.25_$${side}_cifar10.safetensors || exit 1; done
+	$(BIN)/edgedeploy calibrate --data $(CIFAR10)/train
+
+clean:
+	rm -rf build profiles report.md dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "$(PYTHON) is older than Python 3.10; run: make $(MAKECMDGOALS) PYTHON=/path/to/python3.10"; exit 1; }
+	@$(PYTHON) -m venv $(SITE) $(VENV) || \
+	  { rm -rf $(VENV); echo "venv is missing; run: sudo apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[openvino]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,88 @@
+"""OpenVINO: an IR (``.xml`` + ``.bin``) that any OpenVINO device can compile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import openvino as ov
+
+from edgedeploy.errors import BuildError
+from edgedeploy.types import Built, Precision, QdqStyle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgedeploy.types import BuildSpec
+
+QDQ_STYLE = QdqStyle.U8
+ENGINE, WEIGHTS = "model.xml", "model.bin"
+# What to hint for each precision, and so for what stays float in INT8 (docs/backends.md).
+HINTS = {
+    Precision.FP32: "f32",
+    Precision.FP16: "f16",
+    Precision.BF16: "bf16",
+    Precision.INT8: "f32",
+}
+_COMPUTE = frozenset({"Convolution", "MatMul", "FullyConnected", "GroupConvolution"})
+_TYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "int8"}
+
+
+def version() -> str:
+    """Return the version of OpenVINO."""
+    return str(ov.get_version())
+
+
+def precisions() -> frozenset[Precision]:
+    """Return what `build` accepts."""
+    return frozenset(HINTS)
+
+
+def float16_source() -> bool:
+    """Return False: OpenVINO compresses the weights itself."""
+    return False
+
+
+def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
+    """Convert to IR; ``fp32`` keeps float32 weights, which OpenVINO by itself would not.
+
+    Raises:
+        BuildError: OpenVINO does not convert it, or the device does not compile it.
+    """
+    core = ov.Core()
+    try:
+        model = core.read_model(source)
+        ov.save_model(model, folder / ENGINE, compress_to_fp16=spec.precision is Precision.FP16)
+        del model  # it maps the source's weights
+        runs = _running_types(core, folder / ENGINE, spec)
+    except RuntimeError as error:
+        raise BuildError(
+            f"OpenVINO {version()} refused the model: {str(error).strip()}",
+            fix="export it with operators that OpenVINO has, or choose another --ov-device",
+        ) from error
+    return Built(
+        engine=ENGINE,
+        files=(ENGINE, WEIGHTS),
+        runs=runs,
+        runs_on={"portable": True},
+    )
+
+
+def _running_types(core: ov.Core, engine: Path, spec: BuildSpec) -> dict[str, int]:
+    """Compile for the device and count what it reports; empty where the device is not here."""
+    if spec.ov_device.split(".")[0] not in {*core.available_devices, "AUTO"}:
+        return {}
+    model = core.read_model(engine)
+    shape = model.input().partial_shape
+    if shape.is_dynamic and shape[0].is_dynamic:
+        shape[0] = 1
+        model.reshape(shape)
+    hint = HINTS[spec.precision]
+    compiled = core.compile_model(model, spec.ov_device, {"INFERENCE_PRECISION_HINT": hint})
+    counts: Counter[str] = Counter()
+    for node in compiled.get_runtime_model().get_ops():
+        info = node.get_rt_info()
+        if info["layerType"].astype(str) in _COMPUTE:
+            kind = info["runtimePrecision"].astype(str)
+            counts[_TYPES.get(kind, kind)] += 1
+    return dict(sorted(counts.items()))

@@ -1,0 +1,91 @@
+"""ONNX Runtime on the CPU: the source graph is the engine; its optimiser runs at load."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto
+
+from edgedeploy.errors import BuildError
+from edgedeploy.types import Built, Precision, QdqStyle
+
+if TYPE_CHECKING:
+    from edgedeploy.types import BuildSpec
+
+QDQ_STYLE = QdqStyle.U8
+ENGINE = "model.onnx"
+_PROVIDERS = ["CPUExecutionProvider"]
+_COMPUTE = ("Conv", "Gemm", "MatMul")
+
+
+def version() -> str:
+    """Return the version of ONNX Runtime."""
+    return str(ort.__version__)
+
+
+def precisions() -> frozenset[Precision]:
+    """Return what `build` accepts."""
+    return frozenset({Precision.FP32, Precision.FP16, Precision.INT8})
+
+
+def float16_source() -> bool:
+    """Return True: ONNX Runtime runs the types that the graph has."""
+    return True
+
+
+def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
+    """Keep the graph as it is: an optimised one is bound to the CPU that optimised it.
+
+    Raises:
+        BuildError: ONNX Runtime does not load it.
+    """
+    del spec  # the source says it all
+    (folder / ENGINE).write_bytes(source.read_bytes())
+    return Built(
+        engine=ENGINE,
+        files=(ENGINE,),
+        runs=running_types(folder / ENGINE),
+        runs_on={"portable": True},
+    )
+
+
+def running_types(model: Path) -> dict[str, int]:
+    """Count the convolutions and matrix products of a loaded model by the type they compute in.
+
+    A float16 graph runs in float32 where the CPU has no float16 kernels: ONNX Runtime then
+    inserts casts, and the weights of the optimised graph are float32.
+
+    Raises:
+        BuildError: ONNX Runtime does not load it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        optimised = Path(folder, ENGINE)
+        options = ort.SessionOptions()
+        options.optimized_model_filepath = str(optimised)
+        options.log_severity_level = 4  # it warns that the optimised file fits this CPU only
+        try:
+            ort.InferenceSession(str(model), options, providers=_PROVIDERS)
+        except Exception as error:  # the vendor raises a dozen unrelated types
+            raise BuildError(
+                f"ONNX Runtime {version()} refused {model.name}: {error}",
+                fix="export the model with operators and an opset that ONNX Runtime has",
+            ) from error
+        graph = onnx.load(optimised).graph
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    counts: Counter[str] = Counter()
+    for node in graph.node:
+        if any(kind in node.op_type for kind in _COMPUTE):
+            counts[_type_of(node, types)] += 1
+    return dict(sorted(counts.items()))
+
+
+def _type_of(node: onnx.NodeProto, types: dict[str, int]) -> str:
+    if node.op_type.startswith("QLinear") or "Integer" in node.op_type or node.op_type == "QGemm":
+        return "int8"
+    half = any(types.get(name) == TensorProto.FLOAT16 for name in node.input)
+    return "float16" if half else "float32"

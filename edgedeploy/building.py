@@ -1,0 +1,178 @@
+"""Build stage: a model, a spec and, for INT8, a calibration in; an artifact out."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+import onnx_ir as ir
+
+from edgedeploy import artifact, backends, model_file
+from edgedeploy.errors import ArtifactError, UnsupportedError, UsageError
+from edgedeploy.graph.float16 import to_float16
+from edgedeploy.graph.fold_batch_norm import fold_batch_norm
+from edgedeploy.graph.qdq import quantise
+from edgedeploy.graph.shapes import fix_size
+from edgedeploy.runtime import manifest as manifests
+from edgedeploy.types import Precision
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgedeploy.backends.base import Backend
+    from edgedeploy.types import BuildSpec, Calibration, OnnxModel
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """Where an artifact lies, and whether it had to be built.
+
+    Attributes:
+        folder: The artifact.
+        up_to_date: True where nothing was done, because nothing has changed since.
+        manifest: What it says of itself.
+    """
+
+    folder: Path
+    up_to_date: bool
+    manifest: manifests.Manifest
+
+
+def build(
+    model: OnnxModel,
+    spec: BuildSpec,
+    *,
+    out: Path,
+    calibration: Calibration | None = None,
+    command: Sequence[str] = (),
+) -> BuildResult:
+    """Make the artifact of one model for one backend, unless it is there already.
+
+    Args:
+        model: What to build.
+        spec: For what.
+        out: Folder of all artifacts; this one goes to ``out/<model>/<backend>-<precision>``.
+        calibration: Ranges of this very model; required for INT8.
+        command: What the user typed, for the manifest.
+
+    Raises:
+        UnsupportedError: The backend has no such precision.
+        UsageError: INT8 without a calibration.
+        BuildError: The vendor's compiler refused the model.
+        FileError: ``out`` cannot be written to.
+    """
+    backend = backends.get(spec.backend)
+    _check(backend, model, spec, calibration)
+    target = artifact.place(out, model.name, spec.backend, spec.precision.value)
+    about = _about(model, spec, calibration, backend.version())
+    if (current := _up_to_date(target, about)) is not None:
+        return BuildResult(target, up_to_date=True, manifest=current)
+    start_ns = time.perf_counter_ns()
+    with artifact.replacing(target) as folder, tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch, "source.onnx")
+        source.write_bytes(_source(backend, model, spec, calibration))
+        built = backend.build(source, spec, folder)
+        about["precision"]["runs"] = dict(built.runs)
+        about["built"] |= {
+            "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "seconds": round((time.perf_counter_ns() - start_ns) / 1e9, 3),
+            "command": list(command),
+        }
+        artifact.write_manifest(folder, built, about)
+    return BuildResult(target, up_to_date=False, manifest=manifests.read(str(target)))
+
+
+def _check(
+    backend: Backend, model: OnnxModel, spec: BuildSpec, calibration: Calibration | None
+) -> None:
+    if spec.precision not in backend.precisions():
+        able = sorted(p.value for p in backend.precisions())
+        raise UnsupportedError(
+            f"backend {spec.backend!r} cannot build {spec.precision.value}",
+            fix=f"pass {' or '.join('--' + name for name in able)}, or choose another backend",
+        )
+    if spec.precision is Precision.INT8 and calibration is None:
+        raise UsageError(
+            f"{model.name} has no calibration, and int8 needs the ranges of its activations",
+            fix=f"measure them: edgedeploy calibrate {model.path} --data IMAGES",
+        )
+
+
+def _source(
+    backend: Backend, model: OnnxModel, spec: BuildSpec, calibration: Calibration | None
+) -> bytes:
+    graph = ir.serde.deserialize_model(model_file.load_proto(model.path))
+    fix_size(graph, model.side)
+    fold_batch_norm(graph)
+    if spec.precision is Precision.INT8 and calibration is not None:
+        quantise(graph, calibration.ranges, backend.QDQ_STYLE)
+    if spec.precision is Precision.FP16 and backend.float16_source():
+        to_float16(graph)
+    proto: onnx.ModelProto = ir.serde.serialize_model(graph)
+    return proto.SerializeToString(deterministic=True)
+
+
+def _about(
+    model: OnnxModel, spec: BuildSpec, calibration: Calibration | None, version: str
+) -> dict[str, Any]:
+    variant = model.variant
+    options = {"ov_device": spec.ov_device} if spec.backend == "openvino" else {}
+    used = calibration if spec.precision is Precision.INT8 else None
+    return {
+        "model": model.name,
+        "model_sha256": model.sha256,
+        "calibration_sha256": used and used.sha256,
+        "variant": variant
+        and {
+            "family": variant.family.value,
+            "alpha": variant.alpha,
+            "resolution": variant.resolution,
+            "rho": round(variant.rho(model.base_resolution), 4),
+            "base_resolution": model.base_resolution,
+        },
+        "backend": spec.backend,
+        "backend_version": version,
+        "library": backends.package(spec.backend),
+        "precision": {"asked": spec.precision.value, "runs": {}},
+        "inputs": [_tensor(model.input)],
+        "outputs": [_tensor(model.output)],
+        "softmax": model.softmax,
+        "preprocessing": manifests.format_preprocessing(model.preprocessing),
+        "labels": model.labels and list(model.labels),
+        "options": options,
+        "built": {"edgedeploy": _own_version()},
+    }
+
+
+def _tensor(spec: Any) -> dict[str, Any]:
+    return {"name": spec.name, "shape": list(spec.shape), "dtype": spec.dtype}
+
+
+def _own_version() -> str:
+    from edgedeploy import __version__
+
+    return str(__version__)
+
+
+def _up_to_date(target: Path, about: dict[str, Any]) -> manifests.Manifest | None:
+    """Return the manifest that is there if it was built from the same inputs and is whole."""
+    try:
+        current = manifests.read(str(target))
+        manifests.verify(str(target), current)
+    except ArtifactError:
+        return None
+    for key, value in about.items():
+        there = current.raw.get(key)
+        if key == "precision":
+            there, value = current.precision, value["asked"]
+        if key == "built":
+            there = there and there.get("edgedeploy")
+            value = value["edgedeploy"]
+        if there != value:
+            return None
+    return current

@@ -1,0 +1,79 @@
+"""The commands under one name, and the one place that turns an error into an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgedeploy import __version__
+from edgedeploy.cli import deploying, making, measuring
+from edgedeploy.cli.output import print_error, wants_json
+from edgedeploy.errors import EdgeDeployError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
+# Typer's own copy of click moved house between releases; its classes can be named through this one.
+_PARSE_ERROR = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="edgedeploy",
+    help="From a trained MobileNet to the best engine for the device at hand, with measured proof.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+making.register(app)
+deploying.register(app)
+measuring.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Log what is chosen, and why.")
+    ] = False,
+) -> None:
+    if version:
+        print(f"edgedeploy {__version__}")
+        raise typer.Exit
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code (the table in `edgedeploy.runtime.errors`)."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    as_json = wants_json(argv)
+    try:
+        code = app(args=list(argv), prog_name="edgedeploy", standalone_mode=False)
+    except EdgeDeployError as error:
+        return print_error(error, as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        print("\nedgedeploy: interrupted; nothing half-written was left", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        sys.stderr.close()
+        return 1
+    except _PARSE_ERROR as error:
+        message = error.format_message().rstrip(".")
+        fix = f"see edgedeploy {_command(argv)}--help"
+        return print_error(UsageError(message[:1].lower() + message[1:], fix=fix), as_json=as_json)
+    return code if isinstance(code, int) else 0
+
+
+def _command(argv: Sequence[str]) -> str:
+    names = {command.name for command in app.registered_commands}
+    return next((f"{word} " for word in argv if word in names), "")

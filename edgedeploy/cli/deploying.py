@@ -1,0 +1,169 @@
+"""Commands that use engines and look at this machine: run, eval, doctor, devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgedeploy.cli import options
+from edgedeploy.cli.output import JsonFlag, print_json, print_table, progress
+from edgedeploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgedeploy.evaluating import Evaluation
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands to ``app``."""
+    app.command()(run)
+    app.command(name="eval")(evaluate)
+    app.command()(doctor)
+    app.command()(devices)
+
+
+def run(
+    artifact: Annotated[Path, typer.Argument(help="An artifact, or a folder of one model's.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures.")],
+    top: Annotated[int, typer.Option(min=1, help="Answers per picture.")] = 5,
+    backend: Annotated[str | None, typer.Option(help="Only this backend.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Only this precision.")] = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    labels: options.Labels = None,
+    threads: options.Threads = None,
+    json: JsonFlag = False,
+) -> None:
+    """Classify pictures with the best engine that loads here."""
+    from edgedeploy import Runtime
+    from edgedeploy.images import read_image
+
+    hints = options.hints(mean, std, labels)
+    documents = []
+    with Runtime.load(
+        str(artifact),
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        preprocessing=hints.preprocessing,
+        labels=hints.labels,
+    ) as runtime:
+        for path in images:
+            predictions = runtime.classify(read_image(path), top=top)
+            documents.append(
+                {"image": str(path), "predictions": [p._asdict() for p in predictions]}
+            )
+            if not json:
+                print(path)
+                for p in predictions:
+                    print(f"  {p.score:6.1%}  {p.index:4}  {p.label or ''}".rstrip())
+        if json:
+            print_json({"runtime": runtime.info, "results": documents})
+
+
+def evaluate(
+    artifacts: options.Artifacts = None,
+    data: options.Data = ...,  # type: ignore[assignment]
+    samples: options.Samples = None,
+    every: options.Every = None,
+    class_offset: Annotated[
+        str, typer.Option(help="What to add to a folder's index: auto, or a number.")
+    ] = "auto",
+    mean: options.Mean = None,
+    std: options.Std = None,
+    labels: options.Labels = None,
+    threads: options.Threads = None,
+    json: JsonFlag = False,
+) -> None:
+    """Measure top-1, top-5 and agreement with FP32 on labelled images."""
+    from edgedeploy import pipeline
+
+    with progress("evaluating") as moved:
+        evaluations = pipeline.evaluate(
+            pipeline.find_artifacts(artifacts or []),
+            options.chosen_images(data, samples, every),
+            class_offset=_offset(class_offset),
+            hints=options.hints(mean, std, labels),
+            threads=threads,
+            progress=moved,
+        )
+    if json:
+        print_json({"evaluations": [_document(path, e) for path, e in evaluations]})
+        return
+    columns = ("artifact", "top-1", "top-5", "agreement", "images", "offset")
+    print_table(
+        columns,
+        [
+            (path, _share(e.top1), _share(e.top5), _share(e.agreement), e.count, e.class_offset)
+            for path, e in evaluations
+        ],
+    )
+
+
+def doctor(json: JsonFlag = False) -> None:
+    """Say what this machine is, what runs here, and what is missing."""
+    from edgedeploy import doctor as examination
+
+    diagnosis = examination.examine()
+    document = examination.to_json(diagnosis)
+    if json:
+        print_json(document)
+        return
+    print(f"device: {document['device']['name']} ({document['device']['model']})\n")
+    print_table(
+        ("backend", "version", "builds", "runs", "precisions", "why not"),
+        [
+            (
+                name,
+                state["version"],
+                _yes(state["can_build"]),
+                _yes(state["can_run"]),
+                " ".join(state["precisions"]),
+                state["reason"],
+            )
+            for name, state in document["backends"].items()
+        ],
+    )
+    print_table(
+        ("sensor", "here", "why not"),
+        [(n, _yes(s["available"]), s["reason"]) for n, s in document["sensors"].items()],
+    )
+    for row in document["missing"]:
+        print(f"{row['problem']}\n  fix: {row['fix']}")
+
+
+def devices(json: JsonFlag = False) -> None:
+    """List the boards that are known, and what each cannot do."""
+    from edgedeploy import devices as boards
+
+    table = boards.table()
+    if json:
+        print_json({"devices": [boards.to_json(device) for device in table]})
+        return
+    print_table(boards.COLUMNS, [boards.row(device) for device in table])
+
+
+def _offset(text: str) -> str | int:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--class-offset is {text!r}", fix="pass auto or a whole number such as 1"
+        ) from error
+
+
+def _share(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1%}"
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else "no"
+
+
+def _document(path: Path, evaluation: Evaluation) -> dict[str, Any]:
+    from edgedeploy.evaluating import to_json
+
+    return {"artifact": str(path), **to_json(evaluation)}

@@ -1,0 +1,332 @@
+"""Commands that make things: train, export, calibrate, build."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgedeploy.cli import options
+from edgedeploy.cli.output import JsonFlag, error_document, print_json, progress
+from edgedeploy.errors import EdgeDeployError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edgedeploy.building import BuildResult
+    from edgedeploy.pipeline import Failure
+    from edgedeploy.types import BuildSpec
+
+
+class Method(str, Enum):
+    """How a range is chosen from what was seen."""
+
+    ENTROPY = "entropy"
+    MINMAX = "minmax"
+
+
+class Preset(str, Enum):
+    """Who published the weights, which decides style and preprocessing."""
+
+    TORCHVISION = "torchvision"
+    TIMM_V1 = "timm-v1"
+    TIMM_V2 = "timm-v2"
+    KERAS = "keras"
+
+
+class ActivationName(str, Enum):
+    """The activation of weights that do not say it."""
+
+    RELU = "relu"
+    RELU6 = "relu6"
+
+
+class OpenVinoDevice(str, Enum):
+    """Where OpenVINO compiles."""
+
+    CPU = "CPU"
+    GPU = "GPU"
+    NPU = "NPU"
+    AUTO = "AUTO"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands to ``app``."""
+    app.command()(train)
+    app.command()(export)
+    app.command()(calibrate)
+    app.command()(build)
+
+
+def train(
+    family: Annotated[str, typer.Argument(help="mobilenet_v1 or mobilenet_v2.")],
+    data: options.Data,
+    alpha: Annotated[float, typer.Option(help="Width multiplier.")] = 0.25,
+    resolutions: Annotated[
+        str, typer.Option(help="Input sides, one is drawn per batch; the largest is the base.")
+    ] = "112,96,80,64",
+    epochs: Annotated[int, typer.Option(help="Passes over the images.")] = 30,
+    batch: Annotated[int, typer.Option(help="Images per step.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of SGD.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 1,
+    tag: Annotated[str, typer.Option(help="Last part of the files' names.")] = "trained",
+    threads: options.Threads = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", help="Folder of the run.", show_default="runs/<name>")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Train a variant for several resolutions at once; the same command again goes on."""
+    from edgedeploy.images import open_images
+    from edgedeploy.training import EpochRecord, TrainSpec, use_threads
+    from edgedeploy.training import train as run_training
+    from edgedeploy.types import Family
+
+    spec = TrainSpec(
+        family=Family.parse(family),
+        alpha=alpha,
+        resolutions=_integers("--resolutions", resolutions),
+        epochs=epochs,
+        batch=batch,
+        learning_rate=learning_rate,
+        seed=seed,
+        tag=tag,
+    )
+    folder = out or Path("runs", f"{family}_{alpha:.2f}_{tag}")
+    use_threads(threads)
+
+    def report(record: EpochRecord) -> None:
+        top1 = "  ".join(f"{r}: {share:.1%}" for r, share in record.held_out_top1.items())
+        print(f"epoch {record.epoch}/{epochs}  loss {record.loss:.3f}  {top1}", file=sys.stderr)
+
+    with progress("training") as moved:
+        paths = run_training(open_images(data), spec, folder, step=moved, epoch_done=report)
+    if json:
+        print_json({"weights": [str(path) for path in paths]})
+        return
+    for path, resolution in zip(paths, spec.resolutions, strict=True):
+        print(
+            f"{path}\n  edgedeploy export {family} --alpha {alpha:g} --resolution {resolution} "
+            f"--weights {path} --tag {tag}"
+        )
+
+
+def export(
+    family: Annotated[str, typer.Argument(help="mobilenet_v1 or mobilenet_v2.")],
+    alpha: Annotated[float, typer.Option(help="Width multiplier.")],
+    resolution: Annotated[int, typer.Option(help="Input side in pixels.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="State dict (.pth, .safetensors), Keras file (.h5, .keras), or ours."),
+    ] = None,
+    random_weights: Annotated[
+        int | None, typer.Option(metavar="SEED", help="Untrained weights, for speed only.")
+    ] = None,
+    module: Annotated[
+        str | None, typer.Option(help="Your own torch module: package.module:factory.")
+    ] = None,
+    preset: Annotated[Preset | None, typer.Option(help="Who published the weights.")] = None,
+    activation: Annotated[
+        ActivationName | None, typer.Option(help="Where neither weights nor preset say it.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Outputs.", show_default="as the weights have")
+    ] = None,
+    base_resolution: Annotated[int, typer.Option(help="Input side for which ρ is 1.")] = 224,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    labels: options.Labels = None,
+    tag: Annotated[str | None, typer.Option(help="Last part of the file's name.")] = None,
+    out: Annotated[Path, typer.Option("-o", help="Folder to write to.")] = Path("models"),
+    json: JsonFlag = False,
+) -> None:
+    """Turn trained weights, or your own torch module, into ONNX."""
+    from edgedeploy import pipeline
+
+    request = pipeline.ExportRequest(
+        family=family,
+        alpha=alpha,
+        resolution=resolution,
+        weights=weights,
+        random_seed=random_weights,
+        module=module,
+        preset=preset and preset.value,
+        activation=activation and activation.value,
+        classes=classes,
+        base_resolution=base_resolution,
+        tag=tag,
+    )
+    path = pipeline.export(request, hints=options.hints(mean, std, labels), out=out)
+    if json:
+        print_json({"models": [str(path)]})
+    else:
+        print(path)
+
+
+def calibrate(
+    data: options.Data,
+    models: options.Models = None,
+    samples: options.Samples = 200,
+    every: options.Every = None,
+    method: Annotated[Method, typer.Option(help="How ranges are chosen.")] = Method.ENTROPY,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    input_shape: options.InputShape = None,
+    resolution: options.Resolution = None,
+    threads: options.Threads = None,
+    out: Annotated[Path, typer.Option("-o", help="Folder to write to.")] = Path("calib"),
+    json: JsonFlag = False,
+) -> None:
+    """Measure the ranges of a model's activations on images, for INT8 on every backend."""
+    from edgedeploy import pipeline
+
+    hints = options.hints(mean, std, None, input_shape, resolution)
+    paths = pipeline.find_models(models or [])
+    images = options.chosen_images(data, samples, every)
+    written = []
+    for path in paths:
+        with progress(path.stem) as moved:
+            target, calibration = pipeline.calibrate(
+                path,
+                images,
+                hints=hints,
+                method=method.value,
+                out=out,
+                threads=threads,
+                progress=moved,
+            )
+        written.append((target, calibration))
+        if not json:
+            print(
+                f"{target}  {len(calibration.ranges)} tensors, {calibration.data_count} images, "
+                f"{calibration.method}"
+            )
+    if json:
+        print_json(
+            {
+                "calibrations": [
+                    {
+                        "path": str(target),
+                        "model_sha256": calibration.model_sha256,
+                        "method": calibration.method,
+                        "images": calibration.data_count,
+                        "tensors": len(calibration.ranges),
+                    }
+                    for target, calibration in written
+                ]
+            }
+        )
+
+
+def build(
+    models: options.Models = None,
+    backend: Annotated[
+        str | None, typer.Option(help="ort, openvino or trt.", show_default="required")
+    ] = None,
+    fp32: Annotated[bool, typer.Option("--fp32", help="32-bit floats (the default).")] = False,
+    fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats.")] = False,
+    bf16: Annotated[bool, typer.Option("--bf16", help="bfloat16, OpenVINO only.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit integers, calibrated.")] = False,
+    calib: Annotated[
+        Path | None, typer.Option(help="Calibration.", show_default="calib/<model>.json")
+    ] = None,
+    ov_device: Annotated[
+        OpenVinoDevice, typer.Option(help="OpenVINO's device.")
+    ] = OpenVinoDevice.CPU,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    labels: options.Labels = None,
+    input_shape: options.InputShape = None,
+    resolution: options.Resolution = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Go on after a model that fails.")
+    ] = False,
+    out: Annotated[Path, typer.Option("-o", help="Folder of the artifacts.")] = Path("build"),
+    json: JsonFlag = False,
+) -> None:
+    """Build engines: every model, for one backend, in every precision asked for."""
+    from edgedeploy import pipeline
+
+    asked = {"fp32": fp32, "fp16": fp16, "bf16": bf16, "int8": int8}
+    specs = _specs(backend, [name for name, on in asked.items() if on], ov_device)
+    results = pipeline.build_all(
+        pipeline.find_models(models or []),
+        specs,
+        hints=options.hints(mean, std, labels, input_shape, resolution),
+        calib=calib,
+        out=out,
+        keep_going=keep_going,
+        command=["edgedeploy", *sys.argv[1:]],
+    )
+    code = _print_builds(results, as_json=json)
+    if code:
+        raise typer.Exit(code)
+
+
+def _specs(backend: str | None, precisions: list[str], device: OpenVinoDevice) -> list[BuildSpec]:
+    from edgedeploy import backends
+    from edgedeploy.types import BuildSpec, Precision
+
+    if backend is None:
+        raise UsageError("no backend is given", fix=f"pass --backend {'|'.join(backends.names())}")
+    return [
+        BuildSpec(backend=backend, precision=Precision(name), ov_device=device.value)
+        for name in precisions or ["fp32"]
+    ]
+
+
+def _print_builds(results: Iterable[BuildResult | Failure], *, as_json: bool) -> int:
+    """Print every result as it comes, and return the exit code of the first failure."""
+    from edgedeploy.pipeline import Failure
+
+    documents, code = [], 0
+    for result in results:
+        if isinstance(result, Failure):
+            code = code or result.error.exit_code
+            documents.append({"subject": result.subject, "error": error_document(result.error)})
+            if not as_json:
+                _print_failure(result.subject, result.error)
+            continue
+        documents.append(_build_document(result))
+        if not as_json:
+            print(_build_line(result))
+    if as_json:
+        print_json({"artifacts": documents})
+    return code
+
+
+def _print_failure(subject: str, error: EdgeDeployError) -> None:
+    print(f"{subject} failed: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
+
+
+def _build_line(result: BuildResult) -> str:
+    manifest = result.manifest
+    size = f"{manifest.size_bytes / 1e6:.2f} MB"
+    runs = ", ".join(f"{count} layers in {kind}" for kind, count in manifest.runs.items())
+    state = "up to date" if result.up_to_date else "built"
+    return f"{result.folder}  {state}, {size}" + (f", {runs}" if runs else "")
+
+
+def _build_document(result: BuildResult) -> dict[str, object]:
+    manifest = result.manifest
+    return {
+        "path": str(result.folder),
+        "up_to_date": result.up_to_date,
+        "model": manifest.model,
+        "backend": manifest.backend,
+        "precision": {"asked": manifest.precision, "runs": manifest.runs},
+        "size_bytes": manifest.size_bytes,
+        "sha256": manifest.sha256,
+    }
+
+
+def _integers(option: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"{option} is {text!r}", fix="write numbers with commas: 112,96"
+        ) from error

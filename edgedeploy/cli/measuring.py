@@ -1,0 +1,73 @@
+"""Commands that measure and show: profile, report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgedeploy.cli import options
+from edgedeploy.cli.output import JsonFlag, console, print_json, progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands to ``app``."""
+    app.command()(profile)
+    app.command()(report)
+
+
+def profile(
+    artifacts: options.Artifacts = None,
+    device: Annotated[
+        str, typer.Option(help="What this machine must be: auto, local, or a board's name.")
+    ] = "auto",
+    python: Annotated[
+        Path | None, typer.Option(help="Interpreter that measures.", show_default="this one")
+    ] = None,
+    duration: Annotated[float, typer.Option(help="Seconds of timed calls, at least.")] = 10.0,
+    threads: options.Threads = None,
+    out: Annotated[Path, typer.Option("-o", help="Folder of the profiles.")] = Path("profiles"),
+    json: JsonFlag = False,
+) -> None:
+    """Measure artifacts, each in a process of its own, and print the table."""
+    from edgedeploy import pipeline
+
+    spec = pipeline.profile_spec(device=device, python=python, duration_s=duration, threads=threads)
+    records = []
+    found = pipeline.find_artifacts(artifacts or [])
+    for number, artifact in enumerate(found, start=1):
+        with progress(f"{number}/{len(found)} {artifact.parent.name} {artifact.name}") as moved:
+            path, record = pipeline.profile(artifact, spec, out=out, progress=moved)
+        records.append(record)
+        if not json and not sys.stderr.isatty():
+            print(f"{number}/{len(found)} {path}", file=sys.stderr)
+    if json:
+        print_json(pipeline.report_document(records))
+    else:
+        pipeline.print_report(records, console())
+
+
+def report(
+    profiles: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Profiles, or folders of them.", show_default="all of ./profiles"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", help="Write Markdown here too, e.g. report.md.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show the newest profile of every model, backend and precision as one table."""
+    from edgedeploy import pipeline
+
+    records = pipeline.read_profiles(profiles or [])
+    if out is not None:
+        pipeline.write_report(records, out)
+    if json:
+        print_json(pipeline.report_document(records))
+    else:
+        pipeline.print_report(records, console())
+        if out is not None:
+            print(f"written: {out}", file=sys.stderr)

@@ -1,0 +1,102 @@
+"""What every command prints with: one JSON document, tables, progress bars, errors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.console import Console
+
+    from edgedeploy.errors import EdgeDeployError
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+_NEVER_WRAP = 10_000
+
+
+def wants_json(argv: Sequence[str]) -> bool:
+    """Return whether the command line asks for JSON, even where it does not parse."""
+    return "--json" in argv
+
+
+def print_json(document: Any) -> None:
+    """Print one document; NaN and infinity are refused, as JSON has neither."""
+    print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def print_error(error: EdgeDeployError, *, as_json: bool) -> int:
+    """Print what went wrong and what to do, and return the exit code."""
+    if as_json:
+        print_json({"error": error_document(error)})
+    else:
+        print(f"edgedeploy: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
+    return error.exit_code
+
+
+def error_document(error: EdgeDeployError) -> dict[str, Any]:
+    """Return an error's JSON form."""
+    return {"problem": error.problem, "fix": error.fix, "exit_code": error.exit_code}
+
+
+def console() -> Console:
+    """Return a console on stdout; off a terminal it is as wide as its tables need."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _NEVER_WRAP
+    return Console(width=width, soft_wrap=False, highlight=False)
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = ""
+) -> None:
+    """Print a table; on a narrow terminal columns drop out, last first, and names are never cut."""
+    from rich import box
+    from rich.table import Table
+
+    out = console()
+    cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(len(text) for text in column) for column in zip(columns, *cells, strict=True)]
+    kept = len(widths)
+    while kept > 1 and sum(widths[:kept]) + 3 * kept + 1 > out.width:
+        kept -= 1
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for name, column in zip(columns[:kept], zip(*cells, strict=True), strict=False):
+        number = all(text == "–" or text[:1].isdigit() for text in column)
+        table.add_column(name, no_wrap=True, justify="right" if number and cells else "left")
+    for row in cells:
+        table.add_row(*row[:kept])
+    out.print(table)
+    if kept < len(columns):
+        out.print(f"not shown, the terminal is too narrow: {', '.join(columns[kept:])}")
+
+
+@contextlib.contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr, where it is a terminal, moved by calls of (done, total)."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=None)
+
+        def moved(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield moved

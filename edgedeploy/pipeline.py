@@ -1,0 +1,202 @@
+"""Where the stages meet: each command's work, and the sweep over models × backends × precisions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedeploy import artifact, building, model_file
+from edgedeploy.calibration import files as calibrations
+from edgedeploy.calibration import measuring as calibrating
+from edgedeploy.errors import EdgeDeployError, FileError, UsageError
+from edgedeploy.files import write_atomically
+from edgedeploy.types import BuildSpec, Precision, Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from edgedeploy.images import ImageSet
+    from edgedeploy.model_file import ModelHints
+    from edgedeploy.types import Calibration, OnnxModel
+    from edgedeploy.zoo.weights import Weights
+
+MODELS, CALIBRATIONS = Path("models"), Path("calib")
+ARTIFACTS, PROFILES = Path("build"), Path("profiles")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong with one of several things; the others went on.
+
+    Attributes:
+        subject: What was being made, e.g. ``"mobilenet_v1_0.25_112 for trt int8"``.
+        error: Why it was not.
+    """
+
+    subject: str
+    error: EdgeDeployError
+
+
+def find_models(paths: Sequence[Path]) -> list[Path]:
+    """Return the models asked for; without any, all of ``./models``; a folder stands for its own.
+
+    Raises:
+        FileError: There is none.
+    """
+    found: list[Path] = []
+    for path in paths or [MODELS]:
+        found += sorted(path.glob("*.onnx")) if path.is_dir() else [path]
+    if not found:
+        where = ", ".join(str(path) for path in paths or [MODELS])
+        raise FileError(
+            f"there is no .onnx model in {where}",
+            fix="export one: edgedeploy export mobilenet_v1 --alpha 0.25 --resolution 224 "
+            "--weights FILE --preset keras",
+        )
+    return found
+
+
+def export(weights: Weights, resolution: int, *, tag: str | None, out: Path) -> Path:
+    """Write one variant to ``out/<variant>[_<tag>].onnx``; the same weights give the same bytes."""
+    from edgedeploy.exporting.network import emit
+
+    network = weights.network
+    variant = Variant(network.family, network.alpha, resolution)
+    proto = emit(weights, resolution)
+    model_file.set_metadata(
+        proto,
+        variant=variant,
+        base_resolution=weights.base_resolution,
+        preprocessing=weights.preprocessing,
+        labels=weights.labels,
+    )
+    path = out / f"{variant.name}{'_' + tag if tag else ''}.onnx"
+    write_atomically(path, proto.SerializeToString(deterministic=True))
+    return path
+
+
+def calibrate(
+    path: Path,
+    images: ImageSet,
+    *,
+    hints: ModelHints,
+    method: str,
+    out: Path,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Path, Calibration]:
+    """Measure one model's ranges on ``images`` and write ``out/<model>.json``.
+
+    Raises:
+        UsageError: The model's size or preprocessing is not known.
+    """
+    model = model_file.read(path, hints)
+    if model.side is None:
+        raise UsageError(
+            f"{model.name} takes images of any size, and calibration needs one",
+            fix="pass --resolution R or --input-shape CxHxW",
+        )
+    if model.preprocessing is None:
+        raise UsageError(
+            f"{model.name} does not say how its images are preprocessed",
+            fix="pass --mean and --std in 0-255 units, e.g. --mean 127.5 --std 127.5",
+        )
+    calibration = calibrating.measure(
+        model,
+        images,
+        method=method,
+        side=model.side,
+        preprocessing=model.preprocessing,
+        threads=threads,
+        progress=progress,
+    )
+    target = out / f"{model.name}.json"
+    calibrations.write(calibration, target)
+    return target, calibration
+
+
+def build_all(
+    paths: Sequence[Path],
+    specs: Sequence[BuildSpec],
+    *,
+    hints: ModelHints,
+    calib: Path | None = None,
+    out: Path = ARTIFACTS,
+    keep_going: bool = False,
+    command: Sequence[str] = (),
+) -> Iterator[building.BuildResult | Failure]:
+    """Build every model for every spec, one by one, yielding each as it is done.
+
+    Args:
+        paths: Models; see `find_models`.
+        specs: Backends and precisions.
+        hints: What the models' files do not say.
+        calib: Calibration to use; by default ``calib/<model>.json``.
+        out: Folder of the artifacts.
+        keep_going: Yield a `Failure` and go on, instead of raising.
+        command: What the user typed, for the manifests.
+
+    Raises:
+        EdgeDeployError: One could not be built, and ``keep_going`` is off.
+    """
+    for path in paths:
+        for spec in specs:
+            try:
+                model = model_file.read(path, hints)
+                model, calibration = _calibrated(model, spec, calib)
+                yield building.build(model, spec, out=out, calibration=calibration, command=command)
+            except EdgeDeployError as error:
+                if not keep_going:
+                    raise
+                yield Failure(f"{path.stem} for {spec.backend} {spec.precision.value}", error)
+
+
+def _calibrated(
+    model: OnnxModel, spec: BuildSpec, calib: Path | None
+) -> tuple[OnnxModel, Calibration | None]:
+    """Find the model's calibration; it also knows a foreign model's size and preprocessing."""
+    path = calib or CALIBRATIONS / f"{model.name}.json"
+    if not path.is_file():
+        if calib is not None:
+            raise FileError(f"there is no {calib}", fix="pass a file that calibrate wrote")
+        return model, None
+    calibration = calibrations.read(path)
+    foreign = calibration.model_sha256 != model.sha256
+    if foreign and calib is None and spec.precision is not Precision.INT8:
+        return model, None
+    calibrations.check(calibration, model)
+    model = model_file.with_side(model, calibration.side, source=str(path))
+    if model.preprocessing is None:
+        model = replace(model, preprocessing=calibration.preprocessing)
+    elif model.preprocessing != calibration.preprocessing:
+        raise UsageError(
+            f"{model.name} is preprocessed as {model.preprocessing}, "
+            f"{path} was measured with {calibration.preprocessing}",
+            fix=f"calibrate again, or pass the same --mean and --std: {path}",
+        )
+    return model, calibration
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read class names: a JSON list, or one name a line.
+
+    Raises:
+        FileError: The file is missing, empty, or no text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        names = json.loads(text) if text.lstrip().startswith("[") else text.splitlines()
+    except (OSError, ValueError) as error:
+        raise FileError(
+            f"{path} holds no labels: {error}", fix="write one class name a line, or a JSON list"
+        ) from error
+    if not names:
+        raise FileError(f"{path} is empty", fix="write one class name a line, or a JSON list")
+    return tuple(str(name).strip() for name in names)
+
+
+def find_artifacts(paths: Sequence[Path]) -> list[Path]:
+    """Return the artifacts among and below ``paths``; without any, all of ``./build``."""
+    return artifact.find(list(paths) or [ARTIFACTS])
