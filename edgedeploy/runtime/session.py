@@ -1,32 +1,42 @@
-"""What every backend's run side offers: ``load(folder, manifest, threads, device) -> Session``."""
+"""What every backend's run side offers: ``load(folder, manifest, threads, device) -> Session``.
 
+``folder`` is the artifact's path (str), its files are verified; ``threads`` is a positive int;
+``device`` is what the user asked for by name, or None. ``load`` raises `MissingDependencyError`,
+`UnsupportedError` or `ArtifactError` when the artifact does not load here; `Runtime` then tries
+the next one.
+"""
+
+from abc import ABC, abstractmethod
 from typing import Any, Callable, Dict
 
 import numpy as np
 
 
-class Session:
+class Session(ABC):
     """One loaded engine. `Runtime` has checked shape, dtype and values, so sessions need not.
 
     Every session may be called from one thread at a time only; `Runtime` sees to that.
 
     Attributes:
-        described: What the loaded engine reports of itself, for `Runtime.info`: device, types,
-            threads; values are JSON.
+        described: What the loaded engine reports of itself, for `Runtime.info`; values are JSON.
+            ``library`` (name and version), ``device`` and ``threads`` (None where the word has no
+            meaning) are always there.
     """
 
-    described = {}  # type: Dict[str, Any]
+    described: Dict[str, Any] = {}
 
+    @abstractmethod
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Infer once: ``(N, 3, H, W)`` float32, any N ≥ 1 → ``(N, …)`` float32 that the caller owns."""
-        raise TypeError(f"{type(self).__name__} has no run()")
+        """Infer ``(N, 3, H, W)`` float32, any N ≥ 1, to ``(N, …)`` float32 that the caller owns."""
 
+    @abstractmethod
     def bind(self, batch: np.ndarray) -> Callable[[], None]:
         """Return the vendor's call with ``batch`` bound, nothing of ours inside.
 
-        It blocks until the outputs are in host memory; it is what the profiler times.
+        It blocks until the outputs are in host memory; it is what the profiler times. ``batch``
+        is contiguous, and must stay alive and unchanged while the call is in use.
         """
-        raise TypeError(f"{type(self).__name__} has no bind()")
 
+    @abstractmethod
     def close(self) -> None:
         """Free the device. Called once."""

@@ -1,0 +1,388 @@
+"""`Runtime`: one loaded artifact, whatever made it."""
+
+import importlib
+import threading
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from . import choosing, cpu, manifest, preprocessing
+from .choosing import Candidate, PassedOver
+from .errors import (
+    ArtifactError,
+    EdgeDeployError,
+    MissingDependencyError,
+    TensorMismatchError,
+    UnsupportedError,
+    UsageError,
+)
+from .manifest import Manifest
+from .session import Session
+
+# What each vendor file imports, and how to get it.
+_VENDORS = {
+    "ort": ("onnxruntime", "pip install onnxruntime"),
+    "openvino": ("openvino", "pip install openvino"),
+    "trt": ("tensorrt", "on a Jetson install JetPack's TensorRT, else pip install tensorrt"),
+}
+_DOES_NOT_LOAD = (ArtifactError, MissingDependencyError, UnsupportedError)
+
+
+class Prediction(NamedTuple):
+    """One answer of `Runtime.classify`.
+
+    Attributes:
+        index: Class index, from 0.
+        label: The class's name; None where the artifact has no labels.
+        score: Probability, 0 to 1.
+    """
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    label: Optional[str]
+    score: float
+
+
+class Runtime:
+    """One loaded artifact: batches in, class scores out.
+
+    Safe to call from several threads: calls are served one at a time. To infer in parallel,
+    load one `Runtime` per thread.
+
+    Example:
+        ``with Runtime.load("build/mobilenet_v1_0.50_160") as rt: rt.classify(frame)``
+    """
+
+    def __init__(
+        self, candidate: Candidate, session: Session, why: str, passed_over: Sequence[PassedOver]
+    ) -> None:
+        self._folder = candidate.folder
+        self._manifest = candidate.manifest
+        self._session: Optional[Session] = session
+        self._described = dict(session.described)
+        self._why = why
+        self._passed_over = tuple(passed_over)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        path: str,
+        backend: Optional[str] = None,
+        precision: Optional[str] = None,
+        threads: Optional[int] = None,
+        device: Optional[str] = None,
+    ) -> "Runtime":
+        """Load an artifact, or the best one of a folder that loads here.
+
+        Every file is compared with its SHA-256 first. The ranking is in
+        `edgedeploy.runtime.choosing`; `info` says what was chosen, and why not the others.
+
+        Args:
+            path: An artifact's folder, or a folder of artifacts of one model.
+            backend: Take this backend only: ``ort``, ``openvino`` or ``trt``.
+            precision: Take this precision only: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+            threads: CPU threads; None means as many as there are physical cores.
+            device: The backend's device, e.g. ``GPU`` for openvino; None means the one that the
+                artifact was built for.
+
+        Raises:
+            UsageError: Nothing in the folder is what was asked for, or it holds several models.
+            ArtifactError: There is no artifact, or it is damaged, or made for another machine.
+            MissingDependencyError: The vendor's package is not installed here.
+            UnsupportedError: The device is not here, or none of several artifacts loads.
+        """
+        if threads is not None and threads < 1:
+            raise UsageError(
+                f"threads is {threads!r}, it must be 1 or more",
+                fix="pass a number of CPU threads, or None for one per physical core",
+            )
+        path = str(path)
+        found, passed_over = choosing.find(path)
+        ranked = choosing.rank(choosing.select(found, backend, precision))
+        asked = [word for word in (backend, precision) if word]
+        failures: List[Tuple[Candidate, EdgeDeployError]] = []
+        for place, (candidate, cost) in enumerate(ranked):
+            try:
+                session = _open(candidate, threads or cpu.physical_cores(), device)
+            except _DOES_NOT_LOAD as error:
+                failures.append((candidate, error))
+                continue
+            passed_over += [PassedOver(c.folder, e.problem) for c, e in failures]
+            passed_over += [
+                PassedOver(c.folder, reason or f"ranks behind {candidate.name}")
+                for c, reason in ranked[place + 1 :]
+            ]
+            why = _why(candidate, cost, asked, len(ranked), len(failures))
+            return cls(candidate, session, why, passed_over)
+        raise _none_loads(path, failures)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the artifact says of itself."""
+        return self._manifest
+
+    @property
+    def info(self) -> Dict[str, Any]:
+        """What is loaded and why, as plain values that JSON can hold.
+
+        ``backend, library, precision, runs, device, threads, model, variant, input, output,
+        softmax, preprocessing, labels`` (their number, or None), ``artifact, sha256, why,
+        passed_over`` (a list of ``{artifact, reason}``), and ``engine``: all that the loaded
+        engine reports of itself.
+        """
+        known = self._manifest
+        return {
+            "backend": known.backend,
+            "library": self._described.get("library"),
+            "precision": known.precision,
+            "runs": dict(known.runs),
+            "device": self._described.get("device"),
+            "threads": self._described.get("threads"),
+            "model": known.model,
+            "variant": known.variant,
+            "input": _tensor(known.input),
+            "output": _tensor(known.output),
+            "softmax": known.softmax,
+            "preprocessing": manifest.format_preprocessing(known.preprocessing),
+            "labels": None if known.labels is None else len(known.labels),
+            "artifact": self._folder,
+            "sha256": known.sha256,
+            "why": self._why,
+            "passed_over": [left._asdict() for left in self._passed_over],
+            "engine": dict(self._described),
+        }
+
+    def infer(self, batch: np.ndarray) -> np.ndarray:
+        """Infer one batch.
+
+        Args:
+            batch: ``(N, 3, H, W)`` float32 with N ≥ 1, preprocessed (see `preprocess`); it is
+                copied only where it is not contiguous.
+
+        Returns:
+            The graph's output, ``(N, classes)`` float32, owned by the caller.
+
+        Raises:
+            TensorMismatchError: Another type or shape, an empty batch, NaN or infinity.
+            UsageError: The runtime is closed.
+        """
+        ready = self._checked(batch)
+        with self._lock:
+            return self._open_session().run(ready)
+
+    def bind(self, batch: np.ndarray) -> Callable[[], None]:
+        """Return the vendor's call with ``batch`` bound, for measuring; it blocks until it is done.
+
+        It is not locked: call it from one thread, and do not `infer` meanwhile.
+
+        Raises:
+            TensorMismatchError: As `infer`.
+            UsageError: The runtime is closed.
+        """
+        ready = self._checked(batch)
+        with self._lock:
+            return self._open_session().bind(ready)
+
+    def preprocess(self, frame: np.ndarray, color: str = "rgb") -> np.ndarray:
+        """Turn one picture into a batch of 1 for `infer`.
+
+        Args:
+            frame: uint8 of any size: ``(H, W, 3)``, ``(H, W, 4)``, whose alpha is dropped, or
+                grey, ``(H, W)`` or ``(H, W, 1)``.
+            color: Order of its channels, ``"rgb"`` or ``"bgr"`` (OpenCV's); for 4 channels RGBA
+                or BGRA.
+
+        Returns:
+            ``(1, 3, H, W)`` float32 as the model takes it, owned by the caller.
+
+        Raises:
+            TensorMismatchError: The frame is none of these.
+            UsageError: The artifact does not say how pictures are preprocessed, or for what size.
+        """
+        rule = self._manifest.preprocessing
+        if rule is None:
+            raise UsageError(
+                f"{self._folder} does not say how pictures are preprocessed",
+                fix="build it again with --mean and --std, or preprocess yourself and call infer",
+            )
+        height, width = self._manifest.input.shape[2:]
+        if height is None or width is None:
+            raise UsageError(
+                f"{self._folder} takes any size, so the size of a picture is not known",
+                fix="build it again with --resolution, or preprocess yourself and call infer",
+            )
+        pixels = preprocessing.fit(frame, (height, width), rule, color)
+        return preprocessing.normalise(pixels[np.newaxis], rule)
+
+    def classify(self, frame: np.ndarray, top: int = 5, color: str = "rgb") -> List[Prediction]:
+        """Say what is in one picture.
+
+        Args:
+            frame: As for `preprocess`.
+            top: How many answers, at most; the classes' number if there are fewer.
+            color: As for `preprocess`.
+
+        Returns:
+            The best answers, the best first. The score is the softmax of the logits, or the
+            output itself where the graph ends in Softmax.
+
+        Raises:
+            TensorMismatchError: As `preprocess`.
+            UsageError: ``top`` is below 1, or as `preprocess`.
+        """
+        if top < 1:
+            raise UsageError(f"top is {top}, it must be 1 or more", fix="ask for 1 answer or more")
+        output = self.infer(self.preprocess(frame, color))[0].reshape(-1)
+        scores = output if self._manifest.softmax else _softmax(output)
+        labels = self._manifest.labels or ()
+        best = np.argsort(-scores, kind="mergesort")[:top]  # stable: equal scores by index
+        return [
+            Prediction(int(i), labels[i] if i < len(labels) else None, float(scores[i]))
+            for i in best
+        ]
+
+    def close(self) -> None:
+        """Free the engine; a call in progress ends first. Closing again does nothing."""
+        with self._lock:
+            session, self._session = self._session, None
+            if session is not None:
+                session.close()
+
+    def __enter__(self) -> "Runtime":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        known = self._manifest
+        state = "" if self._session is not None else ", closed"
+        return f"<Runtime {known.model} {known.backend}-{known.precision}{state}>"
+
+    def _open_session(self) -> Session:
+        if self._session is None:
+            raise UsageError(f"{self!r} is closed", fix="load it again with Runtime.load")
+        return self._session
+
+    def _checked(self, batch: Any) -> np.ndarray:
+        """Return the batch, contiguous, or say what is wrong with it."""
+        wanted = self._manifest.input
+        if not isinstance(batch, np.ndarray) or batch.dtype != np.float32:
+            kind = batch.dtype if isinstance(batch, np.ndarray) else type(batch).__name__
+            raise TensorMismatchError(
+                f"input {wanted.name!r} is {kind}, the model takes a NumPy array of float32",
+                fix="convert it: numpy.asarray(batch, dtype=numpy.float32)",
+            )
+        if not _fits(batch.shape, wanted.shape):
+            raise TensorMismatchError(
+                f"input {wanted.name!r} has shape {batch.shape}, the model takes "
+                + _shape(wanted.shape),
+                fix=_shape_fix(batch.shape, wanted.shape),
+            )
+        if not np.isfinite(batch).all():
+            bad = int(batch.size - np.count_nonzero(np.isfinite(batch)))
+            raise TensorMismatchError(
+                f"input {wanted.name!r} has {bad} values of {batch.size} that are NaN or infinite",
+                fix="look at what fills the batch: all values must be finite",
+            )
+        return np.ascontiguousarray(batch)
+
+
+def _open(candidate: Candidate, threads: int, device: Optional[str]) -> Session:
+    known = candidate.manifest
+    manifest.verify(candidate.folder, known)
+    session: Session = _vendor(known.backend).load(candidate.folder, known, threads, device)
+    return session
+
+
+def _vendor(backend: str) -> Any:
+    """Import a backend's run side, and with it its vendor's library.
+
+    Raises:
+        ArtifactError: This version has no such backend.
+        MissingDependencyError: The package is absent or does not load.
+    """
+    if backend not in _VENDORS:
+        raise ArtifactError(
+            f"the artifact is of backend {backend!r}, this version has: {', '.join(_VENDORS)}",
+            fix="update edgedeploy, or build the model for one of these backends",
+        )
+    package, install = _VENDORS[backend]
+    try:
+        return importlib.import_module(f".{backend}", __package__)
+    except MissingDependencyError:
+        raise  # the vendor file knows better
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise MissingDependencyError(
+                f"the package {package!r} is installed but does not load: {error}",
+                fix=f"run: python -c 'import {package}', and repair what it reports",
+            ) from error
+        raise MissingDependencyError(
+            f"the package {package!r} is not installed", fix=install
+        ) from error
+    except (ImportError, OSError) as error:
+        raise MissingDependencyError(
+            f"the package {package!r} is installed but does not load: {error}",
+            fix=f"run: python -c 'import {package}', and repair what it reports",
+        ) from error
+
+
+def _why(
+    candidate: Candidate, cost: Optional[str], asked: Sequence[str], count: int, failed: int
+) -> str:
+    if asked:
+        why = f"{candidate.name}: {' '.join(asked)} was asked for"
+    elif count == 1:
+        why = f"{candidate.name}: the only artifact here"
+    else:
+        why = f"{candidate.name}: the best of {count} artifacts"
+    if failed:
+        why += f", after {failed} that did not load"
+    return why if cost is None else f"{why}; but {cost}"
+
+
+def _none_loads(
+    path: str, failures: Sequence[Tuple[Candidate, EdgeDeployError]]
+) -> EdgeDeployError:
+    if len(failures) == 1:
+        return failures[0][1]
+    reasons = "; ".join(f"{c.name}: {error.problem}" for c, error in failures)
+    return UnsupportedError(
+        f"none of the {len(failures)} artifacts in {path} loads here: {reasons}",
+        fix=failures[-1][1].fix,
+    )
+
+
+def _fits(shape: Tuple[int, ...], wanted: Tuple[Optional[int], ...]) -> bool:
+    return (
+        len(shape) == len(wanted)
+        and min(shape) > 0
+        and all(want is None or got == want for got, want in zip(shape, wanted))
+    )
+
+
+def _shape(shape: Tuple[Optional[int], ...]) -> str:
+    return "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
+
+
+def _shape_fix(shape: Tuple[int, ...], wanted: Tuple[Optional[int], ...]) -> str:
+    if len(shape) == 4 and _fits((shape[0], shape[3], shape[1], shape[2]), wanted):
+        return "transpose it, models take NCHW: batch.transpose(0, 3, 1, 2)"
+    if len(shape) == 3 and _fits((1, *shape), wanted):
+        return "add the batch axis: batch[numpy.newaxis]"
+    if 0 in shape:
+        return "pass at least one picture"
+    return (
+        "resize the picture: rt.preprocess(frame) makes such a batch, rt.classify(frame) does all"
+    )
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers: np.ndarray = np.exp(logits.astype(np.float64) - logits.max())
+    powers /= powers.sum()
+    return powers
+
+
+def _tensor(info: manifest.TensorInfo) -> Dict[str, Any]:
+    return {"name": info.name, "shape": list(info.shape), "dtype": info.dtype}
