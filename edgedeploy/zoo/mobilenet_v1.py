@@ -32,7 +32,7 @@ def network(alpha: float, classes: int, style: Style) -> Network:
                 kernel=1 if kind is Kind.POINTWISE else 3,
                 stride=stride,
                 activation=style.activation,
-                padding=style.padding,
+                padding=style.padding_of(name),
                 eps=style.eps,
             )
         )

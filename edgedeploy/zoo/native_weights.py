@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edgedeploy.types import Array
+
 METADATA_KEY = "edgedeploy"
 
 
@@ -35,6 +37,7 @@ def save(weights: Weights, path: Path) -> None:
         "classes": network.classes,
         "activation": network.style.activation.value,
         "padding": network.style.padding.value,
+        "stem_padding": network.style.stem_padding and network.style.stem_padding.value,
         "eps": network.style.eps,
         "base_resolution": weights.base_resolution,
         "preprocessing": weights.preprocessing and weights.preprocessing._asdict(),
@@ -45,7 +48,29 @@ def save(weights: Weights, path: Path) -> None:
     write_atomically(path, to_bytes(tensors, metadata={METADATA_KEY: json.dumps(about)}))
 
 
-def load(tensors: Mapping[str, np.ndarray], metadata: str, *, source: str) -> Weights:
+def open_safetensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the tensors of any safetensors file, as float32, and its metadata.
+
+    Raises:
+        FileError: It is damaged, or has numbers that NumPy does not know.
+        MissingDependencyError: safetensors is not installed.
+    """
+    with needs("safetensors", extra="export"):
+        from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise FileError(
+            f"{path} is no safetensors file that can be read: {error}",
+            fix="save or download it again, as float32 or float16",
+        ) from error
+    return {name: array.astype(np.float32) for name, array in tensors.items()}, metadata
+
+
+def load(tensors: Mapping[str, Array], metadata: str, *, source: str) -> Weights:
     """Make `Weights` from an opened safetensors file that carries our metadata.
 
     Raises:
@@ -56,6 +81,7 @@ def load(tensors: Mapping[str, np.ndarray], metadata: str, *, source: str) -> We
         style = Style(
             activation=Activation(about["activation"]),
             padding=Padding(about["padding"]),
+            stem_padding=Padding(stem) if (stem := about.get("stem_padding")) else None,
             eps=float(about["eps"]),
         )
         network = networks.network(
@@ -67,7 +93,7 @@ def load(tensors: Mapping[str, np.ndarray], metadata: str, *, source: str) -> We
         rule = about["preprocessing"]
         weights = Weights(
             network=network,
-            tensors={name: array.astype(np.float32) for name, array in tensors.items()},
+            tensors=tensors,
             base_resolution=int(about["base_resolution"]),
             preprocessing=rule
             and Preprocessing(**{**rule, "mean": tuple(rule["mean"]), "std": tuple(rule["std"])}),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgedeploy.types import Family
 from edgedeploy.zoo import mobilenet_v1, mobilenet_v2
-from edgedeploy.zoo.rows import Network, Style
+
+if TYPE_CHECKING:
+    from edgedeploy.zoo.rows import Network, Style
 
 _FAMILIES = {
     Family.MOBILENET_V1: mobilenet_v1.network,

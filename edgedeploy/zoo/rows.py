@@ -42,13 +42,20 @@ class Style:
 
     Attributes:
         activation: Behind every convolution that has one.
-        padding: Of every convolution.
+        padding: Of every convolution, but see ``stem_padding``.
         eps: Batch norm's epsilon: 1e-5 in PyTorch, 1e-3 in Keras and TensorFlow.
+        stem_padding: Of the first convolution where it differs (Keras V1 pads its stem SAME and
+            the rest BOTTOM_RIGHT, which shows on odd sides only); None means ``padding``.
     """
 
     activation: Activation
     padding: Padding
     eps: float
+    stem_padding: Padding | None = None
+
+    def padding_of(self, row: str) -> Padding:
+        """Return the padding of the row called ``row``."""
+        return self.stem_padding or self.padding if row == "stem" else self.padding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

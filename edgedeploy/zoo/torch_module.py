@@ -59,34 +59,45 @@ class NetworkModule(nn.Module):
         self.network = network
         self.rows = nn.ModuleList(RowModule(row) for row in network.rows)
         self.classifier = nn.Linear(network.features, network.classes)
-        for module in self.rows:
+        for module in self.row_modules():
             nn.init.kaiming_normal_(module.convolution.weight, mode="fan_out")
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
+
+    def row_modules(self) -> list[RowModule]:
+        """Return the module of every row, in order."""
+        return [module for module in self.rows if isinstance(module, RowModule)]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits of a batch."""
         kept = {row.adds for row in self.network.rows if row.adds is not None}
         outputs: dict[str, torch.Tensor] = {}
         maps = images
-        for row, module in zip(self.network.rows, self.rows, strict=True):
+        for row, module in zip(self.network.rows, self.row_modules(), strict=True):
             maps = module(maps)
             if row.adds is not None:
                 maps = maps + outputs[row.adds]
             if row.name in kept:
                 outputs[row.name] = maps
-        return self.classifier(maps.mean(dim=(2, 3)))
+        logits: torch.Tensor = self.classifier(maps.mean(dim=(2, 3)))
+        return logits
+
+
+def _measured(statistic: torch.Tensor | None) -> torch.Tensor:
+    if statistic is None:  # only where track_running_stats is off
+        raise TypeError("batch norm without running statistics")
+    return statistic
 
 
 def tensors(module: NetworkModule) -> dict[str, torch.Tensor]:
     """Return the module's tensors under the zoo's names (`edgedeploy.zoo.weights`), not copied."""
     named: dict[str, torch.Tensor] = {}
-    for row, part in zip(module.network.rows, module.rows, strict=True):
+    for row, part in zip(module.network.rows, module.row_modules(), strict=True):
         named[f"{row.name}/weight"] = part.convolution.weight.detach()
         named[f"{row.name}/gamma"] = part.norm.weight.detach()
         named[f"{row.name}/beta"] = part.norm.bias.detach()
-        named[f"{row.name}/mean"] = part.norm.running_mean
-        named[f"{row.name}/variance"] = part.norm.running_var
+        named[f"{row.name}/mean"] = _measured(part.norm.running_mean)
+        named[f"{row.name}/variance"] = _measured(part.norm.running_var)
     named["classifier/weight"] = module.classifier.weight.detach()
     named["classifier/bias"] = module.classifier.bias.detach()
     return named

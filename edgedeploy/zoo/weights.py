@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgedeploy.runtime.preprocessing import Preprocessing
-    from edgedeploy.types import Array
+    from edgedeploy.types import Array, Family
     from edgedeploy.zoo.rows import Network
 
 NORM = ("gamma", "beta", "mean", "variance")
-_LIKELY_ALPHAS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+_LIKELY_ALPHAS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.25, 1.3, 1.4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,14 @@ def check(network: Network, tensors: Mapping[str, Array], *, source: str) -> Non
                 f"{source}: {name} has values that are not finite",
                 fix="export the weights again from a training run that did not diverge",
             )
+
+
+def other_family(wanted: Family, found: Family, *, source: str) -> FileError:
+    """Return the error for weights of the other family."""
+    return FileError(
+        f"{source}: these are weights of {found.value}, {wanted.value} was asked for",
+        fix=f"export {found.value} instead, or pass weights of {wanted.value}",
+    )
 
 
 def _shapes(network: Network, tensors: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
