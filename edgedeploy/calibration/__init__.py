@@ -1,0 +1,1 @@
+"""Calibration stage: a model and images in, ranges of its activations out."""

@@ -1,0 +1,121 @@
+"""Running a model on images and watching its activations; nothing is kept but the statistics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+from onnx import TensorProto, helper
+
+from edgedeploy.calibration.histogram import Histogram
+from edgedeploy.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edgedeploy.types import Array
+
+Extremes = dict[str, tuple[float, float]]
+
+
+def observe_extremes(
+    model: ir.Model, names: Sequence[str], batches: Iterable[Array], *, threads: int | None = None
+) -> Extremes:
+    """Return the smallest and largest value of each named tensor.
+
+    ONNX Runtime reduces the tensors itself, so that their memory is reused as in plain inference.
+
+    Args:
+        model: Float; it stays as it is.
+        names: Activations, the graph's input among them or not.
+        batches: Inputs, ``(N, 3, H, W)`` float32.
+        threads: Of ONNX Runtime; None leaves it the choice.
+
+    Raises:
+        FileError: ONNX Runtime refuses the model, or a value is not finite.
+    """
+    proto = ir.serde.serialize_model(model)
+    outputs = [_reduce(proto, names, kind) for kind in ("ReduceMin", "ReduceMax")]
+    session = _session(proto, threads)
+    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    feed = model.graph.inputs[0].name
+    for batch in batches:
+        smallest, largest = session.run(outputs, {feed: batch})
+        _check_finite(names, smallest, largest)
+        low, high = np.minimum(low, smallest), np.maximum(high, largest)
+    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(names)}
+
+
+def observe_histograms(
+    model: ir.Model, names: Sequence[str], batches: Iterable[Array], *, threads: int | None = None
+) -> dict[str, Histogram]:
+    """Return a histogram of each named tensor; see `observe_extremes` for the arguments."""
+    proto = ir.serde.serialize_model(model)
+    feed = model.graph.inputs[0].name
+    present = {value.name for value in proto.graph.output}
+    watched = [name for name in names if name != feed]
+    proto.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        for name in watched
+        if name not in present
+    )
+    session = _session(proto, threads)
+    histograms = {name: Histogram() for name in names}
+    for batch in batches:
+        values = dict(zip(watched, session.run(watched, {feed: batch}), strict=True))
+        for name, histogram in histograms.items():
+            tensor = values.get(name, batch)
+            _check_finite([name], tensor.min(keepdims=True), tensor.max(keepdims=True))
+            histogram.add(tensor)
+    return histograms
+
+
+def _reduce(proto: onnx.ModelProto, names: Sequence[str], kind: str) -> str:
+    """Append ``kind`` of each tensor, and of all of them one vector; return its name."""
+    singles = [f"{name}/{kind}" for name in names]
+    for name, single in zip(names, singles, strict=True):
+        flat = f"{single}/flat"  # one axis: the form that ONNX Runtime reduces in parallel
+        proto.graph.node.append(helper.make_node("Flatten", [name], [flat], axis=0))
+        proto.graph.node.append(helper.make_node(kind, [flat], [single], keepdims=0))
+        proto.graph.node.append(
+            helper.make_node("Unsqueeze", [single, "edgedeploy/axis"], [f"{single}/1d"])
+        )
+    if all(tensor.name != "edgedeploy/axis" for tensor in proto.graph.initializer):
+        proto.graph.initializer.append(
+            helper.make_tensor("edgedeploy/axis", TensorProto.INT64, [1], [0])
+        )
+    output = f"edgedeploy/{kind}"
+    parts = [f"{single}/1d" for single in singles]
+    proto.graph.node.append(helper.make_node("Concat", parts, [output], axis=0))
+    proto.graph.output.append(
+        helper.make_tensor_value_info(output, TensorProto.FLOAT, [len(names)])
+    )
+    return output
+
+
+def _session(proto: onnx.ModelProto, threads: int | None) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # the error says it once
+    options.intra_op_num_threads = threads or 0
+    try:
+        return ort.InferenceSession(
+            proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # the vendor raises a dozen unrelated types
+        raise FileError(
+            f"ONNX Runtime {ort.__version__} cannot run the model: {str(error).splitlines()[0]}",
+            fix="export it with operators and an opset that ONNX Runtime has",
+        ) from error
+
+
+def _check_finite(names: Sequence[str], low: Array, high: Array) -> None:
+    finite = np.isfinite(low) & np.isfinite(high)
+    if not finite.all():
+        name = names[int(np.argmin(finite))]
+        raise FileError(
+            f"the activation {name} has values that are not finite",
+            fix="check the weights, and --mean and --std",
+        )

@@ -1,0 +1,50 @@
+"""Constants of a graph as NumPy arrays, whether they are initialisers or Constant nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from edgedeploy.types import Array
+
+
+def array_of(value: ir.Value | None) -> Array | None:
+    """Return what a value always holds, or None if it depends on the input or is left out."""
+    if value is None:
+        return None
+    tensor = ir.convenience.get_const_tensor(value)
+    return None if tensor is None else tensor.numpy()
+
+
+def scalar_of(value: ir.Value | None, default: float) -> float | None:
+    """Return a constant of one element; ``default`` if left out, None if it is no constant."""
+    if value is None:
+        return default
+    array = array_of(value)
+    return None if array is None or array.size != 1 else float(array.reshape(()))
+
+
+def add_constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
+    """Add an initialiser called ``name``, or ``name.2`` and so on if that is taken."""
+    taken = graph.initializers
+    unique, number = name, 1
+    while unique in taken:
+        number += 1
+        unique = f"{name}.{number}"
+    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=unique)
+    value = ir.Value(
+        name=unique,
+        shape=ir.Shape(array.shape),
+        type=ir.TensorType(tensor.dtype),
+        const_value=tensor,
+    )
+    graph.register_initializer(value)
+    return value
+
+
+def opset(model: ir.Model) -> int:
+    """Return the version of ONNX's own operator set that the model uses."""
+    return model.opset_imports.get("", 1)

@@ -1,0 +1,86 @@
+"""Numbers to integers: scales and zero points of ranges, quantised weights and biases."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from edgedeploy.types import Array, QdqStyle, TensorRange
+
+_SMALLEST = float(np.finfo(np.float32).tiny)
+_INT32_HALF = float(2**30)
+
+
+class Encoding(NamedTuple):
+    """Real value = scale · (integer − zero point).
+
+    Attributes:
+        scale: float32, above 0; ``()`` or one a channel.
+        zero_point: Of the integers' type and the shape of `scale`.
+    """
+
+    scale: Array
+    zero_point: Array
+
+
+def encode_range(found: TensorRange, style: QdqStyle) -> Encoding:
+    """Return the encoding of an activation whose values lie in a range; 0 is always exact.
+
+    Source:
+        Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
+        Integer-Arithmetic-Only Inference", section 2.1; symmetric: Migacz 2017, "8-bit Inference
+        with TensorRT".
+    """
+    low, high = min(found.low, 0.0), max(found.high, 0.0)
+    if style is QdqStyle.S8:
+        scale = np.float32(max(-low, high, 127 * _SMALLEST) / 127)
+        return Encoding(np.asarray(scale), np.asarray(0, np.int8))
+    scale = np.float32(max((high - low) / 255, _SMALLEST))
+    if low == 0.0 and np.float32(255) * scale > np.float32(high):
+        # ONNX Runtime drops a Clip only where the integers cannot leave its bounds
+        scale = np.nextafter(scale, np.float32(0))
+    zero_point = np.clip(np.rint(-low / scale), 0, 255)
+    return Encoding(np.asarray(scale), np.asarray(zero_point, np.uint8))
+
+
+def encode_weight(
+    weight: Array, axis: int, *, bits: int = 8, smallest: Array | float = 0.0
+) -> tuple[Array, Encoding]:
+    """Quantise a kernel symmetrically, with one scale per output channel.
+
+    Args:
+        weight: float, any shape.
+        axis: Of the output channels.
+        bits: 8, or 7 for CPUs whose u8×s8 products saturate at 16 bits.
+        smallest: Lower bound of the scales, one or one a channel.
+
+    Returns:
+        int8 of the same shape, and the encoding with ``(channels,)`` scales and zero points 0.
+    """
+    limit = 2 ** (bits - 1) - 1
+    others = tuple(i for i in range(weight.ndim) if i != axis % weight.ndim)
+    largest = np.abs(weight.astype(np.float64)).max(axis=others)
+    scale = np.maximum(largest / limit, smallest)
+    scale = np.where(scale > 0, np.maximum(scale, _SMALLEST), 1.0).astype(np.float32)
+    steps = weight / np.expand_dims(scale, others)
+    whole = np.clip(np.rint(steps), -limit, limit).astype(np.int8)
+    return whole, Encoding(scale, np.zeros(scale.shape, np.int8))
+
+
+def smallest_weight_scale(bias: Array, input_scale: Array) -> Array:
+    """Return the weight scales, one a channel, below which the bias would not fit 32 bits."""
+    return np.abs(bias.astype(np.float64)) / (float(input_scale) * _INT32_HALF)
+
+
+def encode_bias(bias: Array, input_scale: Array, weight_scale: Array) -> tuple[Array, Encoding]:
+    """Quantise a bias to the accumulator's own scale, input scale × weight scale, as int32.
+
+    Source:
+        Jacob et al. 2018, section 2.4.
+    """
+    scale = (weight_scale * np.float32(input_scale)).astype(np.float32)
+    scale = np.maximum(scale, np.float32(_SMALLEST))
+    limit = 2**31 - 1
+    whole = np.clip(np.rint(bias.astype(np.float64) / scale), -limit, limit)
+    return whole.astype(np.int32), Encoding(scale, np.zeros(scale.shape, np.int32))
