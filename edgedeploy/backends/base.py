@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgedeploy.types import Built, BuildSpec, Precision, QdqStyle
+    from edgedeploy.types import BuildSpec, Built, Precision, QdqStyle
 
 
 class Backend(Protocol):

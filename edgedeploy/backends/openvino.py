@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import openvino as ov
+from openvino.passes import ConstantFolding, Manager
 
 from edgedeploy.errors import BuildError
+from edgedeploy.runtime.openvino import float_type
 from edgedeploy.types import Built, Precision, QdqStyle
 
 if TYPE_CHECKING:
@@ -17,13 +20,7 @@ if TYPE_CHECKING:
 
 QDQ_STYLE = QdqStyle.U8
 ENGINE, WEIGHTS = "model.xml", "model.bin"
-# What to hint for each precision, and so for what stays float in INT8 (docs/backends.md).
-HINTS = {
-    Precision.FP32: "f32",
-    Precision.FP16: "f16",
-    Precision.BF16: "bf16",
-    Precision.INT8: "f32",
-}
+_COUNTED = re.compile(r"([A-Z][A-Za-z]+)_\d+$")
 _COMPUTE = frozenset({"Convolution", "MatMul", "FullyConnected", "GroupConvolution"})
 _TYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "int8"}
 
@@ -35,7 +32,7 @@ def version() -> str:
 
 def precisions() -> frozenset[Precision]:
     """Return what `build` accepts."""
-    return frozenset(HINTS)
+    return frozenset(Precision)
 
 
 def float16_source() -> bool:
@@ -52,6 +49,11 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
     core = ov.Core()
     try:
         model = core.read_model(source)
+        if spec.precision is not Precision.INT8:  # there it would turn int8 weights into float32
+            passes = Manager()
+            passes.register_pass(ConstantFolding())
+            passes.run_passes(model)
+        _name_stably(model)
         ov.save_model(model, folder / ENGINE, compress_to_fp16=spec.precision is Precision.FP16)
         del model  # it maps the source's weights
         runs = _running_types(core, folder / ENGINE, spec)
@@ -68,6 +70,14 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
     )
 
 
+def _name_stably(model: ov.Model) -> None:
+    """Replace names that OpenVINO counted up over the whole process, so that equal IRs are equal."""
+    for index, node in enumerate(model.get_ordered_ops()):
+        counted = _COUNTED.match(node.get_friendly_name())
+        if counted:
+            node.set_friendly_name(f"{counted[1]}_{index}")
+
+
 def _running_types(core: ov.Core, engine: Path, spec: BuildSpec) -> dict[str, int]:
     """Compile for the device and count what it reports; empty where the device is not here."""
     if spec.ov_device.split(".")[0] not in {*core.available_devices, "AUTO"}:
@@ -77,12 +87,14 @@ def _running_types(core: ov.Core, engine: Path, spec: BuildSpec) -> dict[str, in
     if shape.is_dynamic and shape[0].is_dynamic:
         shape[0] = 1
         model.reshape(shape)
-    hint = HINTS[spec.precision]
+    hint = float_type(core, spec.ov_device, spec.precision.value)
     compiled = core.compile_model(model, spec.ov_device, {"INFERENCE_PRECISION_HINT": hint})
     counts: Counter[str] = Counter()
     for node in compiled.get_runtime_model().get_ops():
         info = node.get_rt_info()
         if info["layerType"].astype(str) in _COMPUTE:
-            kind = info["runtimePrecision"].astype(str)
+            # "runtimePrecision" repeats the weights' type; the kernel's name says what computes
+            kernel = info["primitiveType"].astype(str).rsplit("_", 1)[-1].lower()
+            kind = kernel if kernel in _TYPES else info["runtimePrecision"].astype(str)
             counts[_TYPES.get(kind, kind)] += 1
     return dict(sorted(counts.items()))

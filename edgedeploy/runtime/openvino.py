@@ -13,8 +13,9 @@ from .session import Session
 
 # Compiled shapes of batch that are kept: each holds its own memory.
 _KEPT = 4
-# What to hint by the precision that was asked; also for what stays float in int8.
-_HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
+# What to hint, and the capability it needs, by the precision asked; f32 for all others, and so
+# for what stays float in int8.
+_HINTS = {"fp16": ("f16", "FP16"), "bf16": ("bf16", "BF16")}
 
 
 def version() -> str:
@@ -120,11 +121,16 @@ def _bind(request: Any, batch: np.ndarray) -> Callable[[], None]:
     return call
 
 
+def float_type(core: Any, device: str, precision: str) -> str:
+    """Return the type to hint: ``f16`` and ``bf16`` only where the device lists them, else ``f32``."""
+    hint, capability = _HINTS.get(precision, ("f32", "FP32"))
+    listed = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    return hint if capability in listed else "f32"
+
+
 def _config(core: Any, device: str, precision: str, threads: int) -> Dict[str, Any]:
     """Set what decides numbers and latency; OpenVINO's own defaults differ by machine."""
-    hint = _HINTS.get(precision, "f32")
-    if hint == "f16" and "FP16" not in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
-        hint = "f32"
+    hint = float_type(core, device, precision)
     config: Dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
     if device == "CPU":
         config.update({"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads})
