@@ -83,12 +83,6 @@ class NetworkModule(nn.Module):
         return logits
 
 
-def _measured(statistic: torch.Tensor | None) -> torch.Tensor:
-    if statistic is None:  # only where track_running_stats is off
-        raise TypeError("batch norm without running statistics")
-    return statistic
-
-
 def tensors(module: NetworkModule) -> dict[str, torch.Tensor]:
     """Return the module's tensors under the zoo's names (`edgedeploy.zoo.weights`), not copied."""
     named: dict[str, torch.Tensor] = {}
@@ -96,8 +90,8 @@ def tensors(module: NetworkModule) -> dict[str, torch.Tensor]:
         named[f"{row.name}/weight"] = part.convolution.weight.detach()
         named[f"{row.name}/gamma"] = part.norm.weight.detach()
         named[f"{row.name}/beta"] = part.norm.bias.detach()
-        named[f"{row.name}/mean"] = _measured(part.norm.running_mean)
-        named[f"{row.name}/variance"] = _measured(part.norm.running_var)
+        named[f"{row.name}/mean"] = part.norm.get_buffer("running_mean")
+        named[f"{row.name}/variance"] = part.norm.get_buffer("running_var")
     named["classifier/weight"] = module.classifier.weight.detach()
     named["classifier/bias"] = module.classifier.bias.detach()
     return named
