@@ -1,0 +1,177 @@
+"""From a worker's raw result to a record: statistics, verdict, and a reason for every null.
+
+docs/measuring.md says what each value means.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import edgedeploy
+from edgedeploy import stats
+from edgedeploy.errors import MeasurementError
+from edgedeploy.profiling import records
+from edgedeploy.profiling.verdict import Conditions, judge
+from edgedeploy.worker import samples as encoding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgedeploy.profiling.records import ProfileRecord
+    from edgedeploy.runtime.manifest import Manifest
+    from edgedeploy.stats import Summary
+    from edgedeploy.types import Array
+
+_MB = 1e6
+_SHARES = {"p90": 0.90, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
+
+
+def record(
+    result: Mapping[str, Any],
+    manifest: Manifest,
+    known: Mapping[str, Any] | None,
+    *,
+    scenario: str,
+    created_s: float | None = None,
+) -> ProfileRecord:
+    """Derive the record of one run.
+
+    Args:
+        result: As `edgedeploy.worker.profiling.profile` returns it.
+        manifest: Of the artifact.
+        known: Its accuracy, or None.
+        scenario: That was run.
+        created_s: Seconds since 1970; None: now.
+
+    Raises:
+        MeasurementError: The result is not of this version's form.
+    """
+    now_s = time.time() if created_s is None else created_s  # noqa: TID251 -- a date, no duration
+    try:
+        document = _document(result, manifest, known)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MeasurementError(
+            f"the worker's result is not in this version's form: {type(error).__name__}: {error}",
+            fix="use the same version of edgedeploy on both sides",
+        ) from error
+    head = {"schema": records.SCHEMA, "created": records.timestamp(now_s), "scenario": scenario}
+    return records.parse({**head, **document}, name="the worker's result")
+
+
+def _document(
+    result: Mapping[str, Any], manifest: Manifest, known: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    samples = _array(result["samples"])
+    if not len(samples):
+        raise ValueError("it holds no sample")
+    summary = stats.summarise(samples / 1e6)
+    seconds = result["window_ns"] / 1e9
+    return {
+        "model": manifest.model,
+        "variant": manifest.variant,
+        "artifact": _artifact(manifest),
+        "device": {**result["board"], "power_mode": None, "clocks": None},
+        "environment": {
+            "edgedeploy": edgedeploy.__version__,
+            "backend": result["runtime"]["library"],
+            "engine_device": result["runtime"]["device"],
+            **result["environment"],
+        },
+        "inside": result["inside"],
+        "input_shape": result["input_shape"],
+        "threads": result["runtime"]["threads"],
+        "latency_ms": {**asdict(summary), "p50_ci95": list(summary.p50_ci95)},
+        "throughput_ips": len(samples) * result["input_shape"][0] / seconds,
+        "infer_overhead_us": _overhead_us(result["overhead"]),
+        "timer_ns": result["timer_ns"],
+        "window_s": seconds,
+        "warm_up": result["warm_up"],
+        "cold_start_ms": result["cold_start_ms"],
+        "memory_mb": _memory_mb(result["memory"], manifest),
+        **_energy(result, len(samples) * result["input_shape"][0]),
+        "accuracy": known,
+        "conditions": result["conditions"],
+        "verdict": _verdict(samples, summary, result),
+        "reasons": _reasons(summary, known),
+        "samples_ns": result["samples"],
+    }
+
+
+def _artifact(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "backend": manifest.backend,
+        "precision": manifest.precision,
+        "runs": manifest.runs,
+        "sha256": manifest.sha256,
+        "size_bytes": manifest.size_bytes,
+    }
+
+
+def _overhead_us(pairs: Mapping[str, str]) -> float:
+    """Return the median of the paired differences: drift meets both calls of a pair alike."""
+    return stats.percentile(_array(pairs["infer"]) - _array(pairs["bound"]), 0.5) / 1e3
+
+
+def _memory_mb(
+    phases: Mapping[str, Mapping[str, int | None]], manifest: Manifest
+) -> dict[str, Any]:
+    return {
+        "peak_rss": _mb(phases["steady"]["peak_rss_bytes"]),
+        "engine": manifest.size_bytes / _MB,
+        "device": None,
+        "rss": {phase: _mb(memory["rss_bytes"]) for phase, memory in phases.items()},
+        "pss": {phase: _mb(memory["pss_bytes"]) for phase, memory in phases.items()},
+    }
+
+
+def _mb(size_bytes: int | None) -> float | None:
+    return None if size_bytes is None else size_bytes / _MB
+
+
+def _energy(result: Mapping[str, Any], inferences: int) -> dict[str, Any]:
+    energy = result["energy"]
+    if energy is None:
+        reason = result["energy_reason"]
+        return {"power": None, "power_reason": reason, "energy_mj_per_inference": None}
+    watts = energy["joules"] / (energy["window_ns"] / 1e9)
+    return {
+        "power": {"mean_w": watts, **energy},
+        "power_reason": None,
+        "energy_mj_per_inference": energy["joules"] * 1e3 / inferences,
+    }
+
+
+def _verdict(samples: Array, summary: Summary, result: Mapping[str, Any]) -> dict[str, Any]:
+    verdict = judge(
+        samples,
+        summary,
+        Conditions(
+            settled=result["warm_up"]["settled"],
+            warm_up_s=result["warm_up"]["seconds"],
+            cpus=result["conditions"]["cpus"],
+            other_cpus=result["conditions"]["other_cpus"],
+        ),
+    )
+    return {"level": verdict.level, "reasons": list(verdict.reasons)}
+
+
+def _reasons(summary: Summary, known: Mapping[str, Any] | None) -> dict[str, str]:
+    """Say of each null why it is one; power has its own ``power_reason``."""
+    reasons = {
+        f"latency_ms.{name}": f"{summary.count} samples, it needs {stats.required_samples(share)}: "
+        "measure for longer with --duration"
+        for name, share in _SHARES.items()
+        if getattr(summary, name) is None
+    }
+    reasons["memory_mb.device"] = "device memory is not measured in this version"
+    if known is None:
+        reasons["accuracy"] = "not evaluated: edgedeploy eval ARTIFACT --data DIR"
+    return reasons
+
+
+def _array(text: str) -> Array:
+    return np.array(encoding.decode(text), dtype=np.int64)

@@ -1,0 +1,120 @@
+"""One artifact in, one record out: starts the worker and says what its samples mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgedeploy.errors import UnsupportedError, UsageError
+from edgedeploy.profiling import accuracy, deriving, worker_process
+from edgedeploy.runtime import manifest as manifests
+from edgedeploy.worker.jobs import SCENARIOS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from edgedeploy.profiling.records import ProfileRecord
+
+    Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileSpec:
+    """How to measure. The CLI makes this, nothing else.
+
+    Attributes:
+        device: ``"auto"``: wherever the worker is; else the name of a board that it must be.
+        scenario: ``"single"``: one image at a time, the next when the last is done.
+        duration_s: Seconds that the timed calls last, at least.
+        min_runs: Timed calls, at least.
+        threads: CPU threads for the vendor's library; None: one per physical core.
+        engine_device: The vendor's own device, e.g. OpenVINO's ``"GPU"``; None: what the artifact
+            was built for.
+        side: Height and width in pixels, for artifacts that take any.
+        seed: Of the random input.
+        python: Another interpreter for the worker.
+        timeout_s: Seconds of silence after which the worker counts as stuck.
+
+    Raises:
+        UsageError: A number is out of its range.
+        UnsupportedError: There is no such scenario in this version.
+    """
+
+    device: str = "auto"
+    scenario: str = "single"
+    duration_s: float = 10.0
+    min_runs: int = 64
+    threads: int | None = None
+    engine_device: str | None = None
+    side: tuple[int, int] | None = None
+    seed: int = 0
+    python: Path | None = None
+    timeout_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        if self.scenario not in SCENARIOS:
+            raise UnsupportedError(
+                f"the scenario {self.scenario!r} was asked for, this version measures "
+                + ", ".join(map(repr, SCENARIOS)),
+                fix=f"use --scenario {SCENARIOS[0]}",
+            )
+        if not 0 <= self.duration_s <= 86400 or self.min_runs < 1 or not self.timeout_s > 0:
+            raise UsageError(
+                f"cannot time {self.min_runs} runs for {self.duration_s} s "
+                f"with {self.timeout_s} s of patience",
+                fix="pass at least 1 run, a duration of 0 to 86400 s and a patience above 0",
+            )
+
+
+def profile(
+    artifact: Path,
+    spec: ProfileSpec,
+    *,
+    shipped_accuracy: Path = Path("models/accuracy.json"),
+    progress: Progress = lambda _text, _done, _total: None,
+) -> ProfileRecord:
+    """Measure one artifact in a worker process of its own.
+
+    Args:
+        artifact: Its folder.
+        spec: How.
+        shipped_accuracy: Where to look for an accuracy if the artifact has not been evaluated.
+        progress: Gets what is being done, seconds of samples taken, and seconds wanted. It should
+            not draw often: on a small machine its work disturbs what is measured.
+
+    Returns:
+        The record; `records.write` keeps it.
+
+    Raises:
+        EdgeDeployError: The artifact does not load here, or this is not the board asked for.
+        MeasurementError: The worker died or got stuck.
+    """
+    manifest = manifests.read(str(artifact))
+    known = accuracy.find(artifact, manifest, shipped_accuracy)
+    shown = ""
+
+    def on_event(event: Mapping[str, Any]) -> None:
+        nonlocal shown
+        shown = event.get("phase", shown)
+        progress(shown, min(event.get("seconds", 0.0), spec.duration_s), spec.duration_s)
+
+    result = worker_process.run(
+        _job(artifact, spec), python=spec.python, timeout_s=spec.timeout_s, on_event=on_event
+    )
+    return deriving.record(result, manifest, known, scenario=spec.scenario)
+
+
+def _job(artifact: Path, spec: ProfileSpec) -> dict[str, Any]:
+    return {
+        "job": "profile",
+        "artifact": str(artifact.absolute()),
+        "threads": spec.threads,
+        "device": spec.engine_device,
+        "board": None if spec.device == "auto" else spec.device,
+        "side": spec.side,
+        "scenario": spec.scenario,
+        "duration_s": spec.duration_s,
+        "min_runs": spec.min_runs,
+        "seed": spec.seed,
+    }

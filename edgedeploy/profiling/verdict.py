@@ -1,0 +1,98 @@
+"""May a measurement be believed? Reasons that a person understands, or none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgedeploy import stats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgedeploy.stats import Summary
+    from edgedeploy.types import Array
+
+LEVELS = ("measured", "suspect", "invalid")
+
+_FEW = stats.required_samples(0.90)
+_DRIFT = 0.10
+_SPREAD = 0.25
+_INTERVAL = 0.05
+_OTHERS = 0.05
+_OTHERS_CPUS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a measurement may be believed.
+
+    Attributes:
+        level: ``"measured"``, ``"suspect"`` or ``"invalid"``.
+        reasons: Why it is not ``"measured"``, one sentence each.
+    """
+
+    level: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What went on around the samples.
+
+    Attributes:
+        settled: Whether the warm-up's windows agreed before its time was up.
+        warm_up_s: Seconds it took.
+        cpus: CPUs that the machine has.
+        other_cpus: CPUs that other processes kept busy meanwhile, e.g. 0.98; None if not known.
+    """
+
+    settled: bool
+    warm_up_s: float
+    cpus: int
+    other_cpus: float | None
+
+
+def judge(samples: Array, summary: Summary, conditions: Conditions) -> Verdict:
+    """Look for what makes a measurement doubtful.
+
+    Args:
+        samples: ``(n,)`` nanoseconds in call order.
+        summary: Of the same samples, in any unit.
+        conditions: Around them.
+    """
+    if len(samples) < 2:
+        return Verdict("invalid", (f"{_samples(len(samples))}: that is no distribution",))
+    if samples.min() <= 0:
+        return Verdict("invalid", ("the clock saw no time pass during a call",))
+    reasons = tuple(_doubts(samples, summary, conditions))
+    return Verdict("suspect" if reasons else "measured", reasons)
+
+
+def _doubts(samples: Array, summary: Summary, conditions: Conditions) -> Iterator[str]:
+    if not conditions.settled:
+        yield (
+            f"warm-up did not settle: after {conditions.warm_up_s:.1f} s the means of consecutive "
+            "windows still differed by more than 10 %"
+        )
+    if len(samples) < _FEW:
+        yield f"{_samples(len(samples))}, {_FEW} are the fewest that say something of the tail"
+    drift = stats.drift(samples) if len(samples) >= 3 else 0.0
+    if abs(drift) > _DRIFT:
+        yield (
+            f"drift: the last third of the calls took {abs(drift):.0%} "
+            f"{'longer' if drift > 0 else 'less'} than the first"
+        )
+    spread = stats.spread(samples)
+    if spread > _SPREAD:
+        yield f"unsteady: the middle half of the calls spans {spread:.0%} of the median"
+    low, high = summary.p50_ci95
+    if (high - low) / 2 > _INTERVAL * summary.p50:
+        yield f"the median is known to ±{(high - low) / 2 / summary.p50:.0%} only"
+    others = conditions.other_cpus
+    if others is not None and others > max(_OTHERS_CPUS, _OTHERS * conditions.cpus):
+        yield f"other processes kept {others:.1f} of {conditions.cpus} CPUs busy"
+
+
+def _samples(count: int) -> str:
+    return f"{count} sample" if count == 1 else f"{count} samples"

@@ -1,0 +1,116 @@
+"""What surrounds the samples: versions, energy, and what else the machine does meanwhile."""
+
+import os
+import platform
+import sys
+from typing import Any, Dict, NamedTuple, Optional
+
+import numpy as np
+
+from ..meters import cpu, energy, process
+from ..meters.counters import EnergyMeter
+from ..meters.sysfs import join, read_text
+
+_BUSY_COLUMNS = (0, 1, 2, 5, 6, 7)  # user, nice, system, irq, softirq, steal; guest is in user
+
+
+class Seen(NamedTuple):
+    """What a `Window` saw, as JSON values.
+
+    Attributes:
+        conditions: CPUs of the machine, how many of them others kept busy, load average, and how
+            often this process had to wait.
+        energy: An `EnergyReading`, or None.
+        energy_reason: Why there is none.
+    """
+
+    conditions: Dict[str, Any]
+    energy: Optional[Dict[str, Any]]
+    energy_reason: Optional[str]
+
+
+class Window:
+    """Watches the machine from `open` to `close`; costs nothing in between.
+
+    Args:
+        runs_on: What does the work: ``"cpu"`` or ``"gpu"``, a discrete one.
+        root: Where the file system starts.
+        meter: In place of the one of this machine.
+    """
+
+    def __init__(
+        self, runs_on: str = "cpu", root: str = "/", meter: Optional[EnergyMeter] = None
+    ) -> None:
+        self._root = root
+        self._meter, self._reason = meter, None  # type: Optional[EnergyMeter], Optional[str]
+        if meter is None:
+            self._meter, self._reason = energy.open_meter(root, runs_on)
+        self._busy_s = None  # type: Optional[float]
+        self._own_s = 0.0
+        self._scheduling = process.scheduling(root)
+
+    def open(self) -> None:
+        """Begin; the energy counters are read last."""
+        self._scheduling = process.scheduling(self._root)
+        self._busy_s, self._own_s = _busy_s(self._root), _own_s()
+        if self._meter is not None:
+            self._meter.start()
+
+    def close(self, window_ns: int) -> Seen:
+        """End; the energy counters are read first.
+
+        Args:
+            window_ns: Length of the window in between.
+        """
+        reading = None if self._meter is None else self._meter.stop()
+        reason = self._reason if reading is None else reading.reason
+        measured = reading is not None and reading.joules is not None
+        conditions = {
+            "cpus": os.cpu_count() or 1,
+            "other_cpus": self._other_cpus(window_ns),
+            "load_average": cpu.load_average(self._root),
+            "governor": cpu.governor(self._root),
+            "waits": self._waits(),
+        }
+        return Seen(conditions, dict(reading._asdict()) if reading and measured else None, reason)
+
+    def _other_cpus(self, window_ns: int) -> Optional[float]:
+        """Return the CPUs that other processes kept busy, e.g. 0.98; None if that is not known."""
+        busy_s = _busy_s(self._root)
+        if busy_s is None or self._busy_s is None or window_ns <= 0:
+            return None
+        others_s = (busy_s - self._busy_s) - (_own_s() - self._own_s)
+        return max(others_s, 0.0) / (window_ns / 1e9)
+
+    def _waits(self) -> Dict[str, Optional[int]]:
+        now = process.scheduling(self._root)
+        return {
+            name: None if last is None or first is None else last - first
+            for name, first, last in zip(now._fields, self._scheduling, now)
+        }
+
+
+def environment(root: str = "/") -> Dict[str, str]:
+    """Return what a latency depends on, the vendor's library apart."""
+    return {
+        "python": platform.python_version(),
+        "numpy": str(np.__version__),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "processor": cpu.read(root).model,
+        "executable": sys.executable,
+    }
+
+
+def _own_s() -> float:
+    times = os.times()
+    return times[0] + times[1]
+
+
+def _busy_s(root: str) -> Optional[float]:
+    """Return the seconds that all CPUs together were busy since boot, from ``/proc/stat``."""
+    words = (read_text(join(root, "proc/stat")) or "").split("\n")[0].split()
+    if len(words) < 9 or words[0] != "cpu" or not all(word.isdigit() for word in words[1:9]):
+        return None
+    ticks = sum(int(words[1 + column]) for column in _BUSY_COLUMNS)
+    return ticks / float(os.sysconf("SC_CLK_TCK"))

@@ -1,0 +1,132 @@
+"""Jobs: what the host asks for, read from one line of JSON."""
+
+import json
+from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
+
+from ..runtime.errors import UnsupportedError, UsageError
+from .timing import WarmUp
+
+SCENARIOS = ("single",)
+
+
+class ProfileJob(NamedTuple):
+    """Measure an artifact.
+
+    Attributes:
+        artifact: Its folder.
+        threads: For the vendor's library; None means one per physical core.
+        device: The vendor's device, e.g. OpenVINO's ``"GPU"``; None: what the artifact says.
+        board: Name that the board must have, e.g. ``"jetson-nano"``; None: any.
+        side: Height and width in pixels, for artifacts that take any; else None.
+        scenario: ``"single"``.
+        batch: Images per call.
+        duration_s: Seconds that the timed calls last, at least.
+        min_runs: Timed calls, at least.
+        seed: Of the random input.
+        warm_up: When the timed calls may start.
+    """
+
+    artifact: str
+    threads: Optional[int] = None
+    device: Optional[str] = None
+    board: Optional[str] = None
+    side: Optional[Tuple[int, int]] = None
+    scenario: str = "single"
+    batch: int = 1
+    duration_s: float = 10.0
+    min_runs: int = 64
+    seed: int = 0
+    warm_up: WarmUp = WarmUp()
+
+
+class ProbeJob(NamedTuple):
+    """Say what this Python and this board are."""
+
+
+Job = Union[ProfileJob, ProbeJob]
+
+
+class Order(NamedTuple):
+    """A job, and whether the end of stdin means that the host is gone."""
+
+    job: Job
+    watch_stdin: bool
+
+
+def parse(line: str) -> Order:
+    """Read ``{"job": "profile", "artifact": …, …}`` or ``{"job": "probe"}``.
+
+    ``"watch_stdin": true`` beside it asks the worker to end when stdin does.
+
+    Raises:
+        UsageError: The line is no JSON object, or a value is not what the job takes.
+        UnsupportedError: The scenario is not one of this version.
+    """
+    try:
+        document = json.loads(line)
+        if not isinstance(document, dict):
+            raise TypeError(f"it is a {type(document).__name__}, not an object")
+        kind = document.pop("job", None)
+        watch = document.pop("watch_stdin", False) is True
+        if kind == "probe":
+            return Order(ProbeJob(**document), watch)
+        if kind == "profile":
+            return Order(_profile_job(document), watch)
+        raise ValueError(f"job is {kind!r}, it must be 'profile' or 'probe'")
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise UsageError(
+            f"the job on stdin cannot be read: {error}",
+            fix='send one line of JSON, e.g. {"job": "profile", "artifact": "build/m/ort-fp32"}',
+        ) from error
+
+
+def _profile_job(document: Dict[str, Any]) -> ProfileJob:
+    for key, kinds in _TYPES.items():
+        if key in document and (type(document[key]) not in kinds):
+            raise TypeError(f"{key} is {document[key]!r}")
+    warm_up = WarmUp(**document.pop("warm_up", {}))
+    side = document.pop("side", None)
+    if side is not None:
+        height, width = side
+        side = (int(height), int(width))
+    job = ProfileJob(warm_up=warm_up, side=side, **document)
+    if job.scenario not in SCENARIOS:
+        raise UnsupportedError(
+            f"the scenario {job.scenario!r} was asked for, this version measures "
+            + ", ".join(SCENARIOS),
+            fix=f"use --scenario {SCENARIOS[0]}",
+        )
+    if not all(_in_range(job)):
+        raise ValueError(f"a value is out of its range in {job}")
+    return job
+
+
+_TYPES = {
+    "artifact": (str,),
+    "threads": (int, type(None)),
+    "device": (str, type(None)),
+    "board": (str, type(None)),
+    "side": (list, type(None)),
+    "scenario": (str,),
+    "batch": (int,),
+    "duration_s": (int, float),
+    "min_runs": (int,),
+    "seed": (int,),
+    "warm_up": (dict,),
+}  # type: Dict[str, Tuple[type, ...]]
+
+
+def _in_range(job: ProfileJob) -> Tuple[bool, ...]:
+    rule = job.warm_up
+    return (
+        job.threads is None or 1 <= job.threads <= 1024,
+        job.side is None or min(job.side) >= 1,
+        1 <= job.batch <= 1024,
+        0 <= job.duration_s <= 86400,
+        job.min_runs >= 1,
+        0 <= job.seed < 2**32,
+        0 <= rule.min_s <= rule.max_s,
+        rule.window_s >= 0,
+        min(rule.window_runs, rule.windows) >= 1,
+        rule.tolerance > 0,
+    )

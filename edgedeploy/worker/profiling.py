@@ -1,0 +1,151 @@
+"""The profile job: load, warm up, time, and say under which conditions. Raw numbers only.
+
+What is derived from them (percentiles, verdict) is the host's business.
+"""
+
+import contextlib
+import importlib
+from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
+
+import numpy as np
+
+from ..meters import process
+from ..runtime import manifest
+from ..runtime.choosing import BACKENDS
+from ..runtime.errors import UsageError
+from ..runtime.manifest import Manifest
+from ..runtime.preprocessing import normalise
+from ..runtime.runtime import Runtime
+from . import conditions, timing
+from .channel import Channel
+from .jobs import ProfileJob
+from .samples import encode
+
+# From host memory to host memory. On a CPU the two copies are empty, on a GPU they are not.
+INSIDE = ("h2d", "compute", "d2h")
+
+_PAIR_SHARE = 0.1
+_PAIR_LEAST_S = 0.2
+
+_T = TypeVar("_T")
+
+
+def profile(job: ProfileJob, channel: Channel) -> Dict[str, Any]:
+    """Measure an artifact in this process, which must be fresh for the memory to mean something.
+
+    Raises:
+        EdgeDeployError: The artifact does not load here, or this is another board.
+    """
+    known = manifest.read(job.artifact)
+    batch = random_batch(known, job.side, job.batch, job.seed)
+    memory = {"start": process.memory()}
+
+    channel.phase("import")
+    _, import_ms = _timed(lambda: _import_vendor(known.backend))
+    memory["import"] = process.memory()
+    channel.phase("load")
+    runtime, load_ms = _timed(
+        lambda: Runtime.load(job.artifact, threads=job.threads, device=job.device)
+    )
+    with runtime:
+        memory["load"] = process.memory()
+        channel.phase("first inference")
+        _, first_ms = _timed(lambda: runtime.infer(batch))
+        memory["first_inference"] = process.memory()
+        measured = _measure(runtime, batch, job, channel)
+        memory["steady"] = process.memory()
+        return dict(
+            measured,
+            runtime=runtime.info,
+            inside=list(INSIDE),
+            input_shape=list(batch.shape),
+            cold_start_ms={"import": import_ms, "load": load_ms, "first_inference": first_ms},
+            memory={phase: dict(seen._asdict()) for phase, seen in memory.items()},
+            environment=conditions.environment(),
+            board={"name": "local", "model": None},
+        )
+
+
+def random_batch(
+    known: Manifest, side: Optional[Tuple[int, int]], count: int, seed: int
+) -> np.ndarray:
+    """Return pictures of random pixels, normalised as the model expects.
+
+    A convolution's time does not depend on its values, denormal numbers apart, which random pixels
+    do not make; so noise stands for pictures.
+
+    Args:
+        known: Says the size and the preprocessing; without preprocessing the range is −1 to 1.
+        side: Height and width for an artifact that takes any.
+        count: Images.
+        seed: Of the pixels.
+
+    Returns:
+        ``(count, 3, H, W)`` float32.
+
+    Raises:
+        UsageError: No size is known, or another one was asked for than the artifact takes.
+    """
+    height, width = known.input.shape[2:]
+    fixed = None if height is None or width is None else (height, width)
+    if fixed is None and side is None:
+        raise UsageError(
+            f"the artifact of {known.model} takes any size, so there is none to measure it at",
+            fix="say which: --resolution 224",
+        )
+    if fixed is not None and side not in (None, fixed):
+        raise UsageError(
+            f"size {side} was asked for, the artifact of {known.model} takes {fixed}",
+            fix="leave the size out, or build the model for the other size",
+        )
+    rows, columns = fixed or side or (0, 0)
+    random = np.random.RandomState(seed)
+    pixels = random.randint(0, 256, size=(count, rows, columns, 3)).astype(np.uint8)
+    if known.preprocessing is not None:
+        return normalise(pixels, known.preprocessing)
+    scaled = (pixels.astype(np.float32) / 127.5 - 1).transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(scaled)
+
+
+def _measure(
+    runtime: Runtime, batch: np.ndarray, job: ProfileJob, channel: Channel
+) -> Dict[str, Any]:
+    """Warm up and take the samples; the meters run over exactly the timed window."""
+    call = runtime.bind(batch)
+    channel.phase("warm-up")
+    warmed = timing.warm_up(call, job.warm_up)
+    channel.phase("timing")
+    window = conditions.Window(runs_on="gpu" if runtime.manifest.backend == "trt" else "cpu")
+    window.open()
+    samples = timing.time_calls(call, job.duration_s, job.min_runs, tick=channel.progress)
+    seen = window.close(samples.window_ns)
+    channel.phase("overhead")
+    bound, infer = timing.time_pairs(
+        call,
+        lambda: runtime.infer(batch),
+        max(_PAIR_SHARE * job.duration_s, _PAIR_LEAST_S),
+    )
+    return {
+        "samples": encode(samples.ns),
+        "count": len(samples.ns),
+        "window_ns": samples.window_ns,
+        "timer_ns": timing.timer_cost_ns(),
+        "warm_up": dict(warmed._asdict()),
+        "overhead": {"bound": encode(bound), "infer": encode(infer)},
+        "conditions": seen.conditions,
+        "energy": seen.energy,
+        "energy_reason": seen.energy_reason,
+    }
+
+
+def _import_vendor(backend: str) -> None:
+    """Import the vendor's library, for its time; if that fails, `Runtime.load` says why."""
+    if backend in BACKENDS:
+        with contextlib.suppress(ImportError, OSError):
+            importlib.import_module("..runtime." + backend, __package__)
+
+
+def _timed(work: Callable[[], _T]) -> Tuple[_T, float]:
+    start_ns = timing.monotonic_ns()
+    value = work()
+    return value, (timing.monotonic_ns() - start_ns) / 1e6
