@@ -6,7 +6,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 import numpy as np
 
-from . import choosing, cpu, manifest, preprocessing
+from . import choosing, cpu, manifest
+from . import preprocessing as pictures
 from .choosing import Candidate, PassedOver
 from .errors import (
     ArtifactError,
@@ -17,6 +18,7 @@ from .errors import (
     UsageError,
 )
 from .manifest import Manifest
+from .preprocessing import Preprocessing
 from .session import Session
 
 # What each vendor file imports, and how to get it.
@@ -71,6 +73,8 @@ class Runtime:
         precision: Optional[str] = None,
         threads: Optional[int] = None,
         device: Optional[str] = None,
+        preprocessing: Optional[Preprocessing] = None,
+        labels: Optional[Sequence[str]] = None,
     ) -> "Runtime":
         """Load an artifact, or the best one of a folder that loads here.
 
@@ -84,9 +88,12 @@ class Runtime:
             threads: CPU threads; None means as many as there are physical cores.
             device: The backend's device, e.g. ``GPU`` for openvino; None means the one that the
                 artifact was built for.
+            preprocessing: For an artifact that does not say how pictures are preprocessed.
+            labels: Class names by index, instead of the artifact's.
 
         Raises:
-            UsageError: Nothing in the folder is what was asked for, or it holds several models.
+            UsageError: Nothing in the folder is what was asked for, it holds several models, or
+                ``preprocessing`` contradicts the artifact.
             ArtifactError: There is no artifact, or it is damaged, or made for another machine.
             MissingDependencyError: The vendor's package is not installed here.
             UnsupportedError: The device is not here, or none of several artifacts loads.
@@ -98,6 +105,7 @@ class Runtime:
             )
         path = str(path)
         found, passed_over = choosing.find(path)
+        found = [_told(candidate, preprocessing, labels) for candidate in found]
         ranked = choosing.rank(choosing.select(found, backend, precision))
         asked = [word for word in (backend, precision) if word]
         failures: List[Tuple[Candidate, EdgeDeployError]] = []
@@ -211,8 +219,7 @@ class Runtime:
                 f"{self._folder} takes any size, so the size of a picture is not known",
                 fix="build it again with --resolution, or preprocess yourself and call infer",
             )
-        pixels = preprocessing.fit(frame, (height, width), rule, color)
-        return preprocessing.normalise(pixels[np.newaxis], rule)
+        return pictures.prepare(frame, (height, width), rule, color)
 
     def classify(self, frame: np.ndarray, top: int = 5, color: str = "rgb") -> List[Prediction]:
         """Say what is in one picture.
@@ -286,6 +293,23 @@ class Runtime:
                 fix="look at what fills the batch: all values must be finite",
             )
         return np.ascontiguousarray(batch)
+
+
+def _told(
+    candidate: Candidate, rule: Optional[Preprocessing], labels: Optional[Sequence[str]]
+) -> Candidate:
+    """Complete an artifact's manifest by what the caller knows of the model."""
+    known = candidate.manifest
+    if rule is not None and known.preprocessing not in (None, rule):
+        raise UsageError(
+            f"{candidate.folder} was built for {known.preprocessing}, {rule} was asked for",
+            fix="leave the preprocessing out, or build the model again with the one that is right",
+        )
+    if rule is not None:
+        known = known._replace(preprocessing=rule)
+    if labels is not None:
+        known = known._replace(labels=tuple(labels))
+    return candidate._replace(manifest=known)
 
 
 def _open(candidate: Candidate, threads: int, device: Optional[str]) -> Session:
