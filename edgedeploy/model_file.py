@@ -117,14 +117,15 @@ def _opened(path: Path) -> tuple[onnx.ModelProto, str]:
 def set_metadata(
     proto: onnx.ModelProto,
     *,
-    variant: Variant,
+    variant: Variant | None,
     base_resolution: int,
     preprocessing: Preprocessing | None,
     labels: tuple[str, ...] | None,
 ) -> None:
     """Write what the graph cannot say into ``metadata_props``, sorted, without what is None."""
     entries: dict[str, Any] = {
-        "variant": {
+        "variant": variant
+        and {
             "family": variant.family.value,
             "alpha": variant.alpha,
             "resolution": variant.resolution,

@@ -115,9 +115,11 @@ def train(
 
 
 def export(
-    family: Annotated[str, typer.Argument(help="mobilenet_v1 or mobilenet_v2.")],
-    alpha: Annotated[float, typer.Option(help="Width multiplier.")],
+    family: Annotated[
+        str, typer.Argument(help="mobilenet_v1 or mobilenet_v2; with --module any name.")
+    ],
     resolution: Annotated[int, typer.Option(help="Input side in pixels.")],
+    alpha: Annotated[float | None, typer.Option(help="Width multiplier.")] = None,
     weights: Annotated[
         Path | None,
         typer.Option(help="State dict (.pth, .safetensors), Keras file (.h5, .keras), or ours."),
@@ -147,7 +149,7 @@ def export(
     from edgedeploy import pipeline
 
     request = pipeline.ExportRequest(
-        family=family,
+        name=family,
         alpha=alpha,
         resolution=resolution,
         weights=weights,
@@ -171,7 +173,7 @@ def calibrate(
     models: options.Models = None,
     samples: options.Samples = 200,
     every: options.Every = None,
-    method: Annotated[Method, typer.Option(help="How ranges are chosen.")] = Method.ENTROPY,
+    method: Annotated[Method, typer.Option(help="How ranges are chosen.")] = Method.MINMAX,
     mean: options.Mean = None,
     std: options.Std = None,
     input_shape: options.InputShape = None,
