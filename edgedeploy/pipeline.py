@@ -14,6 +14,9 @@ from edgedeploy.errors import EdgeDeployError, FileError, UsageError
 from edgedeploy.exporting.module import export_module
 from edgedeploy.exporting.network import emit
 from edgedeploy.files import write_atomically
+from edgedeploy.profiling import measuring as profiling
+from edgedeploy.profiling import records
+from edgedeploy.reporting import markdown, table
 from edgedeploy.types import BuildSpec, Family, Precision, Variant
 from edgedeploy.zoo import networks, presets, random_weights, weight_files
 from edgedeploy.zoo.rows import Activation
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
     from edgedeploy.images import ImageSet
     from edgedeploy.model_file import ModelHints
+    from edgedeploy.profiling.measuring import ProfileSpec
+    from edgedeploy.profiling.records import ProfileRecord
     from edgedeploy.types import Calibration, OnnxModel
     from edgedeploy.zoo.weights import Weights
 
@@ -291,3 +296,47 @@ def read_labels(path: Path) -> tuple[str, ...]:
 def find_artifacts(paths: Sequence[Path]) -> list[Path]:
     """Return the artifacts among and below ``paths``; without any, all of ``./build``."""
     return artifact.find(list(paths) or [ARTIFACTS])
+
+
+def profile(
+    folder: Path,
+    spec: ProfileSpec,
+    *,
+    out: Path,
+    progress: Callable[[str, float, float], None] = lambda phase, done_s, total_s: None,
+) -> tuple[Path, ProfileRecord]:
+    """Measure one artifact in a process of its own, and keep the record in ``out``."""
+    record = profiling.profile(
+        folder, spec, shipped_accuracy=MODELS / "accuracy.json", progress=progress
+    )
+    return records.write(record, out), record
+
+
+def read_profiles(paths: Sequence[Path]) -> list[ProfileRecord]:
+    """Read the profiles asked for; without any, all of ``./profiles``.
+
+    Raises:
+        FileError: There is none, or one is damaged.
+    """
+    found: list[Path] = []
+    for path in paths or [PROFILES]:
+        found += sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not found:
+        where = ", ".join(str(path) for path in paths or [PROFILES])
+        raise FileError(f"there is no profile in {where}", fix="measure: edgedeploy profile")
+    return [records.read(path) for path in found]
+
+
+def write_report(measured: Sequence[ProfileRecord], path: Path) -> None:
+    """Write the table of all variants as Markdown.
+
+    Raises:
+        UsageError: The file name does not end in ``.md``.
+        FileError: It cannot be written.
+    """
+    if path.suffix != ".md":
+        raise UsageError(
+            f"a report is written as Markdown, not as {path.suffix or 'a file without a suffix'}",
+            fix=f"pass -o {path.with_suffix('.md')}",
+        )
+    write_atomically(path, markdown.render(table.rows(measured)).encode())

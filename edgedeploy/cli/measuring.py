@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgedeploy.cli import options
-from edgedeploy.cli.output import JsonFlag, console, print_json, progress
+from edgedeploy.cli.output import JsonFlag, console, phases, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgedeploy.profiling.records import ProfileRecord
 
 
 def register(app: typer.Typer) -> None:
@@ -26,6 +31,7 @@ def profile(
     python: Annotated[
         Path | None, typer.Option(help="Interpreter that measures.", show_default="this one")
     ] = None,
+    scenario: Annotated[str, typer.Option(help="How calls arrive; single: one by one.")] = "single",
     duration: Annotated[float, typer.Option(help="Seconds of timed calls, at least.")] = 10.0,
     threads: options.Threads = None,
     out: Annotated[Path, typer.Option("-o", help="Folder of the profiles.")] = Path("profiles"),
@@ -33,20 +39,20 @@ def profile(
 ) -> None:
     """Measure artifacts, each in a process of its own, and print the table."""
     from edgedeploy import pipeline
+    from edgedeploy.profiling.measuring import ProfileSpec
 
-    spec = pipeline.profile_spec(device=device, python=python, duration_s=duration, threads=threads)
+    spec = ProfileSpec(
+        device=device, python=python, duration_s=duration, threads=threads, scenario=scenario
+    )
     records = []
     found = pipeline.find_artifacts(artifacts or [])
     for number, artifact in enumerate(found, start=1):
-        with progress(f"{number}/{len(found)} {artifact.parent.name} {artifact.name}") as moved:
+        with phases(f"{number}/{len(found)} {artifact.parent.name} {artifact.name}") as moved:
             path, record = pipeline.profile(artifact, spec, out=out, progress=moved)
         records.append(record)
         if not json and not sys.stderr.isatty():
             print(f"{number}/{len(found)} {path}", file=sys.stderr)
-    if json:
-        print_json(pipeline.report_document(records))
-    else:
-        pipeline.print_report(records, console())
+    _print(records, as_json=json)
 
 
 def report(
@@ -65,9 +71,15 @@ def report(
     records = pipeline.read_profiles(profiles or [])
     if out is not None:
         pipeline.write_report(records, out)
-    if json:
-        print_json(pipeline.report_document(records))
+    _print(records, as_json=json)
+    if out is not None:
+        print(f"written: {out}", file=sys.stderr)
+
+
+def _print(records: Sequence[ProfileRecord], *, as_json: bool) -> None:
+    from edgedeploy.reporting import document, table, terminal
+
+    if as_json:
+        print_json(document.document(records))
     else:
-        pipeline.print_report(records, console())
-        if out is not None:
-            print(f"written: {out}", file=sys.stderr)
+        terminal.show(table.rows(records), console())

@@ -80,7 +80,7 @@ def print_table(
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on stderr, where it is a terminal, moved by calls of (done, total)."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not _is_terminal():
         yield lambda done, total: None
         return
     from rich.console import Console
@@ -100,3 +100,22 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(task, completed=done, total=total)
 
         yield moved
+
+
+@contextlib.contextmanager
+def phases(label: str) -> Iterator[Callable[[str, float, float], None]]:
+    """Show a line on stderr, where it is a terminal, changed by calls of (phase, seconds, of)."""
+    if not _is_terminal():
+        yield lambda phase, done_s, total_s: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(label) as status:
+        # few redraws: on a small machine they would disturb what is measured
+        yield lambda phase, done_s, total_s: status.update(
+            f"{label}: {phase} {done_s:.0f}/{total_s:.0f} s"
+        )
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

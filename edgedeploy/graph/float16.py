@@ -99,4 +99,4 @@ def _cast_output(graph: ir.Graph, value: ir.Value) -> ir.Value:
 
 def _cast(value: ir.Value, dtype: ir.DataType, output: str) -> ir.Node:
     result = ir.Value(name=output, shape=value.shape, type=ir.TensorType(dtype))
-    return ir.node("Cast", [value], {"to": int(dtype)}, outputs=[result], name=output)
+    return ir.node("Cast", [value], {"to": int(dtype)}, outputs=[result], name=f"{output}/cast")
