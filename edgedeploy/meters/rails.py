@@ -14,7 +14,7 @@ NANO_GPU = "POM_5V_GPU"
 
 # Board -> the rails whose sum is the module. Where a board has an input rail, that one alone:
 # it covers what the others leave out (memory, IO), and contains them. Empty: no rails printed.
-_MODULE = {
+_MODULE: Dict[str, Tuple[str, ...]] = {
     "tk1": (),
     "tx1": ("VDD_IN",),
     "tx2": ("VDD_IN",),
@@ -25,7 +25,7 @@ _MODULE = {
     "orin-nx": ("VDD_IN",),
     "agx-orin": ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"),
     "agx-thor": ("VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"),
-}  # type: Dict[str, Tuple[str, ...]]
+}
 
 
 class ModulePower(NamedTuple):

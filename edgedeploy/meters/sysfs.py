@@ -28,17 +28,19 @@ def join(root: str, *parts: str) -> str:
     return os.path.join(root, *[part.lstrip("/") for part in parts])
 
 
-def read_text(path: str, limit: int = _LIMIT) -> Optional[str]:
+def read_text(path: str, limit: int = _LIMIT, separator: str = "") -> Optional[str]:
     """Return a file's first ``limit`` bytes as text, stripped; None if it cannot be read.
 
-    Bytes that are no UTF-8 and control characters are left out.
+    Bytes that are no UTF-8 and control characters are left out; ``separator`` replaces NUL, which
+    ends each string of a device tree.
     """
     try:
         with open(path, "rb") as file:
             data = file.read(limit)
     except (OSError, ValueError):  # ValueError: a path with a NUL in it
         return None
-    return _UNPRINTABLE.sub("", data.decode("utf-8", "ignore")).strip()
+    text = data.decode("utf-8", "ignore").replace("\0", separator)
+    return _UNPRINTABLE.sub("", text).strip()
 
 
 def read_int(path: str) -> Optional[int]:

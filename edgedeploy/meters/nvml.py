@@ -1,0 +1,110 @@
+"""NVML, NVIDIA's management library, on discrete GPUs. A Jetson has none that measures power.
+
+Source: NVML API reference, nvmlDeviceGetTotalEnergyConsumption (Volta and later, the whole board,
+millijoules since the driver was loaded) and nvmlDeviceGetPowerUsage.
+"""
+
+import importlib
+from functools import partial
+from typing import Any, List, Optional, Tuple
+
+from .counters import Counter
+from .sysfs import SensorState
+
+
+class _NvmlError(Exception):
+    """NVML cannot be used; ``state`` says why."""
+
+    def __init__(self, reason: str, fix: Optional[str] = None) -> None:
+        super().__init__(reason)
+        self.state = SensorState(available=False, reason=reason, fix=fix)
+
+
+def probe(library: Any = None, index: int = 0) -> SensorState:
+    """Return whether NVML gives the power of a GPU.
+
+    Args:
+        library: The module pynvml; None imports it.
+        index: Which GPU, in NVML's order.
+    """
+    try:
+        nvml, device = _open(library, index)
+    except _NvmlError as error:
+        return error.state
+    try:
+        nvml.nvmlDeviceGetPowerUsage(device)
+    except nvml.NVMLError as error:
+        return _unsupported("power", error)
+    return SensorState(available=True)
+
+
+def energy_counters(library: Any = None, index: int = 0) -> Tuple[List[Counter], SensorState]:
+    """Return the energy counter of a GPU, or none and why.
+
+    NVML stays initialised until the process ends.
+
+    Args:
+        library: The module pynvml; None imports it.
+        index: Which GPU, in NVML's order.
+    """
+    try:
+        nvml, device = _open(library, index)
+    except _NvmlError as error:
+        return [], error.state
+    try:
+        nvml.nvmlDeviceGetTotalEnergyConsumption(device)
+    except nvml.NVMLError as error:
+        return [], _unsupported("energy", error)
+    counter = Counter(f"gpu-{index}", partial(_read_energy_uj, nvml, device))
+    return [counter], SensorState(available=True)
+
+
+def read_power_mw(library: Any = None, index: int = 0) -> Optional[int]:
+    """Return a GPU's power now, in mW; None where `probe` says why.
+
+    From Ampere on (GA100 excepted) it is NVML's average over the last second.
+    """
+    try:
+        nvml, device = _open(library, index)
+    except _NvmlError:
+        return None
+    try:
+        return int(nvml.nvmlDeviceGetPowerUsage(device))
+    except nvml.NVMLError:
+        return None
+
+
+def _read_energy_uj(nvml: Any, device: Any) -> Optional[int]:
+    try:
+        return int(nvml.nvmlDeviceGetTotalEnergyConsumption(device)) * 1000
+    except nvml.NVMLError:
+        return None
+
+
+def _open(library: Any, index: int) -> Tuple[Any, Any]:
+    """Return the initialised library and the handle of a GPU.
+
+    Raises:
+        _NvmlError: It is not installed, or there is no such GPU.
+    """
+    try:
+        nvml = importlib.import_module("pynvml") if library is None else library
+    except ImportError:
+        raise _NvmlError(
+            "the package 'pynvml' is not installed", "pip install 'edgedeploy[nvml]'"
+        ) from None
+    try:
+        nvml.nvmlInit()
+        return nvml, nvml.nvmlDeviceGetHandleByIndex(index)
+    except nvml.NVMLError as error:
+        raise _NvmlError(
+            f"there is no NVIDIA GPU {index} with its driver here (NVML: {error})"
+        ) from error
+
+
+def _unsupported(what: str, error: Exception) -> SensorState:
+    return SensorState(
+        available=False,
+        reason=f"NVML does not give the {what} of this GPU ({error}); a Jetson's is in "
+        "tegrastats and INA3221",
+    )

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from edgedeploy.meters import energy, nvml
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class FakeNvml:
+    """The five functions of pynvml that are used, of one GPU."""
+
+    class NVMLError(Exception):
+        """As pynvml's."""
+
+    def __init__(self, *, energy_mj: list[int] | None = None, power_mw: int | None = None) -> None:
+        self._energy_mj = None if energy_mj is None else iter(energy_mj)
+        self._power_mw = power_mw
+
+    def nvmlInit(self) -> None:  # noqa: N802 -- NVML's name
+        pass
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802 -- NVML's name
+        if index != 0:
+            raise self.NVMLError("Invalid Argument")
+        return 77
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:  # noqa: N802 -- NVML's name
+        assert handle == 77
+        if self._energy_mj is None:
+            raise self.NVMLError("Not Supported")
+        return next(self._energy_mj)
+
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> int:  # noqa: N802 -- NVML's name
+        assert handle == 77
+        if self._power_mw is None:
+            raise self.NVMLError("Not Supported")
+        return self._power_mw
+
+
+def test_energy_counter_gives_the_joules_of_a_window() -> None:
+    library = FakeNvml(energy_mj=[0, 100_000, 104_500], power_mw=1)
+    meter, reason = energy.open_meter(runs_on="gpu", library=library)
+    assert reason is None
+    assert meter is not None
+    meter.start()
+    reading = meter.stop()
+    assert reading.joules == 4.5
+    assert reading.rails == {"gpu-0": 4.5}
+    assert "the host is not in it" in reading.rule
+
+
+def test_driver_that_was_reloaded_gives_no_number() -> None:
+    meter, _ = energy.open_meter(runs_on="gpu", library=FakeNvml(energy_mj=[0, 100_000, 3]))
+    assert meter is not None
+    meter.start()
+    reading = meter.stop()
+    assert reading.joules is None
+    assert reading.reason == "the energy counter gpu-0 was reset in between"
+
+
+def test_jetson_that_does_not_support_it_is_a_reason_and_not_zero() -> None:
+    library = FakeNvml()
+    state = nvml.probe(library)
+    assert not state.available
+    assert state.reason is not None
+    assert "does not give the power of this GPU (Not Supported)" in state.reason
+    assert "tegrastats and INA3221" in state.reason
+    assert nvml.energy_counters(library)[0] == []
+    assert nvml.read_power_mw(library) is None
+    meter, reason = energy.open_meter(runs_on="gpu", library=library)
+    assert meter is None
+    assert reason is not None
+    assert "nvml: NVML does not give the energy" in reason
+
+
+def test_power_alone_makes_the_sensor_available() -> None:
+    library = FakeNvml(power_mw=15_250)
+    assert nvml.probe(library).available
+    assert nvml.read_power_mw(library) == 15_250
+    assert nvml.energy_counters(library)[0] == []
+
+
+def test_missing_gpu_is_a_reason() -> None:
+    state = nvml.probe(FakeNvml(power_mw=1), index=3)
+    assert state.reason == "there is no NVIDIA GPU 3 with its driver here (NVML: Invalid Argument)"
+    assert nvml.read_power_mw(FakeNvml(power_mw=1), index=3) is None
+
+
+def test_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    state = nvml.probe()
+    assert state.reason == "the package 'pynvml' is not installed"
+    assert state.fix == "pip install 'edgedeploy[nvml]'"
