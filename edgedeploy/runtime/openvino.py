@@ -1,7 +1,6 @@
 """OpenVINO."""
 
 import os
-from collections import OrderedDict
 from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
@@ -33,7 +32,8 @@ def load(folder: str, manifest: Manifest, threads: int, device: Optional[str] = 
     core = ov.Core()
     wanted = str(device or manifest.options.get("ov_device") or "CPU").upper()
     here = list(core.available_devices)
-    if wanted not in here and wanted.split(":")[0].split(".")[0] not in {"AUTO", *here}:
+    families = {"AUTO"} | {name.split(".", 1)[0] for name in here}
+    if _root(wanted).split(".", 1)[0] not in families:
         raise UnsupportedError(
             f"OpenVINO has no device {wanted!r} here, it has: {', '.join(here)}",
             fix="pass one of these as device, or install the driver of the one that is missing",
@@ -46,7 +46,15 @@ def load(folder: str, manifest: Manifest, threads: int, device: Optional[str] = 
             f"OpenVINO {version()} cannot read {path}: {_reason(error)}",
             fix=f"build it here: edgedeploy build {manifest.model}.onnx --backend openvino",
         ) from error
-    return OpenVinoSession(core, model, wanted, _config(core, wanted, manifest.precision, threads))
+    try:
+        return OpenVinoSession(
+            core, model, wanted, _config(core, wanted, manifest.precision, threads)
+        )
+    except RuntimeError as error:
+        raise UnsupportedError(
+            f"OpenVINO's device {wanted!r} does not take the model: {_reason(error)}",
+            fix="pass device='CPU', or repair the driver of that device",
+        ) from error
 
 
 class OpenVinoSession(Session):
@@ -57,21 +65,22 @@ class OpenVinoSession(Session):
         self._model = model
         self._device = device
         self._config = config
-        self._requests: OrderedDict[Tuple[int, ...], Any] = OrderedDict()
+        self._requests: Dict[Tuple[int, ...], Any] = {}
         self.described = {
             "library": f"openvino {version()}",
             "device": device,
-            "device_name": str(core.get_property(device, "FULL_DEVICE_NAME")),
+            "device_name": str(core.get_property(_root(device), "FULL_DEVICE_NAME")),
             "threads": config.get("INFERENCE_NUM_THREADS"),
             "float_type": config["INFERENCE_PRECISION_HINT"],
         }
-        inner = model.input().partial_shape
-        inner[0] = 1
-        if not inner.is_dynamic:
-            compiled = self._request(tuple(inner.to_shape())).get_compiled_model()
-            hint = compiled.get_property("INFERENCE_PRECISION_HINT")
-            self.described["float_type"] = hint.to_string() or "dynamic"
+        shape = model.input().partial_shape
+        shape[0] = 1
+        if not shape.is_dynamic:
+            compiled = self._request(tuple(shape.to_shape())).get_compiled_model()
             self.described["device"] = ",".join(compiled.get_property("EXECUTION_DEVICES"))
+            if "INFERENCE_PRECISION_HINT" in compiled.get_property("SUPPORTED_PROPERTIES"):
+                hint = compiled.get_property("INFERENCE_PRECISION_HINT")
+                self.described["float_type"] = hint.to_string()
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Infer once; the result is a copy, for the next call overwrites the request's output."""
@@ -91,9 +100,10 @@ class OpenVinoSession(Session):
 
     def _request(self, shape: Tuple[int, ...]) -> Any:
         """Return the request for a shape; compile it on first use, keep the last few."""
-        if shape in self._requests:
-            self._requests.move_to_end(shape)
-            return self._requests[shape]
+        request = self._requests.pop(shape, None)
+        if request is not None:
+            self._requests[shape] = request  # now the last one, and so the last to go
+            return request
         try:
             self._model.reshape(list(shape))
             compiled = self._core.compile_model(self._model, self._device, self._config)
@@ -103,10 +113,10 @@ class OpenVinoSession(Session):
                 f"{shape}: {_reason(error)}",
                 fix="pass device='CPU', or the shape that the model was trained on",
             ) from error
-        self._requests[shape] = compiled.create_infer_request()
+        self._requests[shape] = request = compiled.create_infer_request()
         if len(self._requests) > _KEPT:
-            self._requests.popitem(last=False)
-        return self._requests[shape]
+            del self._requests[next(iter(self._requests))]
+        return request
 
 
 def _bind(request: Any, batch: np.ndarray) -> Callable[[], None]:
@@ -122,9 +132,9 @@ def _bind(request: Any, batch: np.ndarray) -> Callable[[], None]:
 
 
 def float_type(core: Any, device: str, precision: str) -> str:
-    """Return the type to hint: ``f16`` and ``bf16`` only where the device lists them, else ``f32``."""
+    """Return the type to hint: what the device does not list becomes ``f32``."""
     hint, capability = _HINTS.get(precision, ("f32", "FP32"))
-    listed = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    listed = core.get_property(_root(device), "OPTIMIZATION_CAPABILITIES")
     return hint if capability in listed else "f32"
 
 
@@ -135,6 +145,11 @@ def _config(core: Any, device: str, precision: str, threads: int) -> Dict[str, A
     if device == "CPU":
         config.update({"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads})
     return config
+
+
+def _root(device: str) -> str:
+    """Return the device whose properties can be asked for: ``AUTO`` of ``AUTO:GPU,CPU``."""
+    return device.split(":", 1)[0]
 
 
 def _reason(error: Exception) -> str:

@@ -73,6 +73,7 @@ class Runtime:
         precision: Optional[str] = None,
         threads: Optional[int] = None,
         device: Optional[str] = None,
+        *,
         preprocessing: Optional[Preprocessing] = None,
         labels: Optional[Sequence[str]] = None,
     ) -> "Runtime":
