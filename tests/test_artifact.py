@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgedeploy import artifact
+from edgedeploy.errors import BuildError, FileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_folder_takes_the_targets_place_when_the_block_ends_well(tmp_path: Path) -> None:
+    target = tmp_path / "m" / "ort-fp32"
+    for content in ("one", "two"):
+        with artifact.replacing(target) as folder:
+            (folder / "model.onnx").write_text(content)
+            assert not (target / "model.onnx").exists() or content == "two"
+    assert (target / "model.onnx").read_text() == "two"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, BuildError])
+def test_interrupted_build_leaves_the_old_artifact_alone(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    target = tmp_path / "ort-fp32"
+    target.mkdir()
+    (target / "model.onnx").write_text("old")
+    raised = error("refused", fix="no") if error is BuildError else error()  # type: ignore[call-arg]
+    with pytest.raises(error), artifact.replacing(target) as folder:
+        (folder / "model.onnx").write_text("new")
+        raise raised
+    assert (target / "model.onnx").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(FileError, match="ort-fp32 cannot be written: No space left"),
+        artifact.replacing(tmp_path / "ort-fp32"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_old_remains_of_killed_builds_are_removed_and_young_ones_kept(tmp_path: Path) -> None:
+    old, young = tmp_path / ".ort-fp32.aaaa", tmp_path / ".ort-fp32.bbbb"
+    old.mkdir()
+    young.mkdir()
+    os.utime(old, (0, 0))
+    with artifact.replacing(tmp_path / "ort-fp32"):
+        pass
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_artifacts_are_found_sorted_without_unfinished_ones(tmp_path: Path) -> None:
+    for name in ("b/ort-fp32", "a/ort-int8", "a/.ort-fp32.tmp"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "manifest.json").write_text("{}")
+    found = artifact.find([tmp_path, tmp_path / "b"])
+    assert found == [tmp_path / "a/ort-int8", tmp_path / "b/ort-fp32"]
+
+
+@pytest.mark.parametrize(("name", "words"), [("", "is empty of artifacts"), ("x", "does not exist")])
+def test_folder_without_artifacts_is_refused(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(FileError, match=words):
+        artifact.find([tmp_path / name])
