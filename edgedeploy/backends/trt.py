@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto
 
 from edgedeploy.errors import BuildError
-from edgedeploy.runtime import trt_api, trt_build
+from edgedeploy.runtime import trt_api, trt_build, trt_rebuild
 from edgedeploy.types import Built, Precision, QdqStyle
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 trt = trt_api.library()
 
 QDQ_STYLE = QdqStyle.S8
-ENGINE, SOURCE, LOG = "model.engine", "source.onnx", "build.log"
+ENGINE = "model.engine"
 _QDQ = ("QuantizeLinear", "DequantizeLinear")
 
 _log = logging.getLogger(__name__)
@@ -50,16 +50,17 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
         BuildError: TensorRT refused the model, or it is quantised with uint8.
     """
     _refuse_uint8(source)
-    (folder / SOURCE).write_bytes(source.read_bytes())
-    report = trt_build.build_engine(
-        str(folder / SOURCE), str(folder / ENGINE), precision=spec.precision.value
-    )
-    files = [ENGINE, SOURCE]
+    kept = folder / trt_rebuild.SOURCE
+    kept.write_bytes(source.read_bytes())
+    report = trt_build.build_engine(str(kept), str(folder / ENGINE), precision=spec.precision.value)
     if report.log:
-        _log.info("TensorRT's warnings are in %s: %s", LOG, report.log)
-        (folder / LOG).write_text(report.log + "\n", encoding="utf-8")
-        files.append(LOG)
-    return Built(engine=ENGINE, files=tuple(files), runs=report.runs, runs_on=report.runs_on)
+        _log.info("%s %s warned:\n%s", report.library, report.version, report.log)
+    return Built(
+        engine=ENGINE,
+        files=(*report.files, trt_rebuild.SOURCE),
+        runs=report.runs,
+        runs_on=report.runs_on,
+    )
 
 
 def _refuse_uint8(source: Path) -> None:

@@ -20,9 +20,9 @@ docs/tensorrt.md says how this was checked.
 import importlib
 import importlib.util
 from collections import deque
-from typing import Any, Deque, Dict, Optional, Tuple
+from typing import Any, Deque, Dict, List, Optional, Tuple
 
-from .errors import MissingDependencyError
+from .errors import MissingDependencyError, UnsupportedError
 
 PACKAGES = ("tensorrt", "tensorrt_rtx")  # best first
 
@@ -34,7 +34,12 @@ _INSTALL = (
 )
 _KEPT_LINES = 1000
 # TensorRT keeps the first logger of a process and warns about every other one.
-_LOGGERS: Dict[str, Any] = {}
+_LOGGERS: Dict[Any, Any] = {}
+
+
+def installed(name: str) -> bool:
+    """Return whether one of TensorRT's packages is here, without importing it."""
+    return name in PACKAGES and importlib.util.find_spec(name) is not None
 
 
 def library(name: Optional[str] = None) -> Any:
@@ -48,7 +53,7 @@ def library(name: Optional[str] = None) -> Any:
     """
     wanted = PACKAGES if name is None else (name,)
     for package in wanted:
-        if package in PACKAGES and importlib.util.find_spec(package) is not None:
+        if installed(package):
             try:
                 return importlib.import_module(package)
             except (ImportError, OSError) as error:
@@ -100,9 +105,9 @@ def set_workspace(trt: Any, config: Any, size_bytes: int) -> None:
 
 def logger(trt: Any) -> Any:
     """Return this process's logger for ``trt``; its ``lines`` are TensorRT's latest warnings."""
-    if trt.__name__ not in _LOGGERS:
-        _LOGGERS[trt.__name__] = _make_logger(trt)
-    return _LOGGERS[trt.__name__]
+    if trt not in _LOGGERS:
+        _LOGGERS[trt] = _make_logger(trt)
+    return _LOGGERS[trt]
 
 
 def _make_logger(trt: Any) -> Any:
@@ -120,7 +125,30 @@ def _make_logger(trt: Any) -> Any:
     return Lines()
 
 
+def errors(log: Any) -> List[str]:
+    """Return the errors among what TensorRT has logged."""
+    return [line for line in log.lines if not line.startswith("WARNING")]
+
+
 def said(log: Any) -> str:
     """Return the errors that TensorRT has logged, or all it has logged, as one line."""
-    errors = [line for line in log.lines if not line.startswith("WARNING")]
-    return " | ".join(" ".join(line.split()) for line in errors or log.lines) or "it gave no reason"
+    lines = errors(log) or log.lines
+    return " | ".join(" ".join(line.split()) for line in lines) or "it gave no reason"
+
+
+def make_runtime(trt: Any, log: Any) -> Any:
+    """Return TensorRT's runtime, which runs no code that an engine file may carry.
+
+    Raises:
+        UnsupportedError: TensorRT cannot start here, for want of a driver that it knows.
+    """
+    log.lines.clear()
+    runtime = trt.Runtime(log)
+    if errors(log):  # it then wraps a null pointer, and the next line would crash the process
+        raise UnsupportedError(
+            f"{trt.__name__} {trt.__version__} does not start here: {said(log)}",
+            fix="update the NVIDIA driver to one that this TensorRT supports",
+        )
+    if hasattr(runtime, "engine_host_code_allowed"):
+        runtime.engine_host_code_allowed = False
+    return runtime

@@ -1,9 +1,10 @@
 """Building a TensorRT engine from ONNX, with whichever TensorRT is here; on boards too."""
 
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import cuda_memory, trt_api, trt_inspect
+from .cuda_memory import Gpu
 from .errors import BuildError, FileError, UnknownNameError, UnsupportedError
 
 # Builder flags by precision where the library is weakly typed. INT8 alone would leave what has no
@@ -12,6 +13,7 @@ _FLAGS: Dict[str, Tuple[str, ...]] = {"fp32": (), "fp16": ("FP16",), "int8": ("F
 # A MobileNet's largest layer needs less than 64 MiB; a Nano has 4 GB for everything.
 WORKSPACE_MB = 256
 BATCH = (1, 1, 8)
+LOG = "build.log"
 
 
 class BuildReport(NamedTuple):
@@ -24,7 +26,8 @@ class BuildReport(NamedTuple):
         compute_capability: Of that GPU, e.g. ``"8.7"``.
         runs: Convolutions and matrix products by type, as the engine reports them; empty without
             a GPU to load it on.
-        log: TensorRT's warnings, one a line.
+        log: TensorRT's warnings, one a line; also in ``build.log`` beside the engine.
+        files: Names of the files written, the engine first.
     """
 
     library: str
@@ -33,6 +36,7 @@ class BuildReport(NamedTuple):
     compute_capability: Optional[str]
     runs: Dict[str, int]
     log: str
+    files: Tuple[str, ...]
 
     @property
     def runs_on(self) -> Dict[str, Any]:
@@ -53,18 +57,21 @@ def build_engine(
     precision: str,
     batch: Tuple[int, int, int] = BATCH,
     workspace_mb: int = WORKSPACE_MB,
-    library: Optional[str] = None,
+    trt: Any = None,
+    find_gpu: Callable[[], Optional[Gpu]] = cuda_memory.find_gpu,
 ) -> BuildReport:
     """Compile an ONNX file into an engine file. One build at a time in a process.
 
     Args:
         source: ONNX file with one input ``(N, 3, H, W)`` whose height and width are fixed; float16
             inside for ``fp16`` where `trt_api.typed_by_source`; with Q/DQ nodes for ``int8``.
-        engine: File to write; it appears whole or not at all.
+        engine: File to write; it appears whole or not at all. TensorRT's warnings, if it has any,
+            go to ``build.log`` beside it.
         precision: ``fp32``, ``fp16`` or ``int8``.
         batch: Smallest, best and largest N, where N is dynamic.
         workspace_mb: Scratch memory that a layer may use, in MiB.
-        library: ``tensorrt`` or ``tensorrt_rtx``; None takes the first that is installed.
+        trt: TensorRT's Python package; None takes the first that is installed.
+        find_gpu: Returns the GPU that it will build for, or None.
 
     Raises:
         BuildError: TensorRT refused the model; the problem carries its reasons.
@@ -74,20 +81,15 @@ def build_engine(
     """
     if precision not in _FLAGS:
         raise UnknownNameError("TensorRT precision", precision, _FLAGS)
-    trt = trt_api.library(library)
+    trt = trt or trt_api.library()
+    gpu = find_gpu()
     log = trt_api.logger(trt)
     log.lines.clear()
-    builder = _builder(trt, log)
+    builder = _builder(trt, log, gpu)
     network, parser = _parse(trt, builder, log, source)
-    _check_types(trt, network, precision, source)
-    config = builder.create_builder_config()
-    trt_api.set_builder_flags(trt, config, _FLAGS[precision])
-    trt_api.set_workspace(trt, config, workspace_mb << 20)
-    if hasattr(trt.ProfilingVerbosity, "DETAILED"):
-        config.profiling_verbosity = (
-            trt.ProfilingVerbosity.DETAILED
-        )  # or the engine hides its types
+    config = _configure(trt, builder, precision, workspace_mb)
     best = _add_profile(builder, network, config, batch)
+    _check_types(trt, network, precision, source)
     plan = builder.build_serialized_network(network, config)
     del parser  # it owns the weights until here
     if plan is None:
@@ -95,23 +97,57 @@ def build_engine(
             f"{_name(trt)} built no engine from {os.path.basename(source)}: {trt_api.said(log)}",
             fix="free memory or give more workspace if it ran out; else change the layers it names",
         )
-    _write(engine, memoryview(plan))
-    return _report(trt, log, plan, best)
+    warnings = "\n".join(log.lines)
+    # TensorRT-RTX's runs on every GPU from Ampere on: it finishes compiling when it is loaded
+    bound = gpu if trt.__name__ == "tensorrt" else None
+    return BuildReport(
+        library=trt.__name__,
+        version=str(trt.__version__),
+        gpu=bound.name if bound else None,
+        compute_capability=bound.compute_capability if bound else None,
+        runs=trt_inspect.running_types(trt, log, plan, best) if gpu else {},
+        log=warnings,
+        files=_keep(engine, plan, warnings),
+    )
 
 
 def _name(trt: Any) -> str:
     return f"{trt.__name__} {trt.__version__}"
 
 
-def _builder(trt: Any, log: Any) -> Any:
+def _builder(trt: Any, log: Any, gpu: Optional[Gpu]) -> Any:
+    """Return a builder that works.
+
+    Raises:
+        UnsupportedError: TensorRT does not start here. It would make a builder that wraps a null
+            pointer and crashes the process; TensorRT-RTX needs no GPU to build.
+    """
+    if gpu is None and trt.__name__ == "tensorrt":
+        raise _cannot_build(trt, "it needs an NVIDIA GPU, and there is none")
     try:
-        return trt.Builder(log)
-    except (TypeError, RuntimeError) as error:  # pybind11's words for a builder that is null
-        raise UnsupportedError(
-            f"{_name(trt)} cannot build here: {trt_api.said(log)}",
-            fix="build on the machine with the NVIDIA GPU; engines for RTX GPUs can be built "
-            "without one: pip install 'edgedeploy[trt-rtx]'",
-        ) from error
+        builder = trt.Builder(log)
+    except TypeError as error:  # pybind11's word for a null pointer
+        raise _cannot_build(trt, trt_api.said(log)) from error
+    if trt_api.errors(log):
+        raise _cannot_build(trt, trt_api.said(log))
+    return builder
+
+
+def _cannot_build(trt: Any, reason: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{_name(trt)} cannot build here: {reason}",
+        fix="build on the machine with the NVIDIA GPU; engines for RTX GPUs can be built without "
+        "one: pip install 'edgedeploy[trt-rtx]'",
+    )
+
+
+def _configure(trt: Any, builder: Any, precision: str, workspace_mb: int) -> Any:
+    config = builder.create_builder_config()
+    trt_api.set_builder_flags(trt, config, _FLAGS[precision])
+    trt_api.set_workspace(trt, config, workspace_mb << 20)
+    # or the engine would not tell the types that it runs
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    return config
 
 
 def _parse(trt: Any, builder: Any, log: Any, source: str) -> Tuple[Any, Any]:
@@ -192,7 +228,24 @@ def _add_profile(
     return sizes[1]
 
 
-def _write(path: str, data: memoryview) -> None:
+def _keep(engine: str, plan: Any, warnings: str) -> Tuple[str, ...]:
+    """Write the log, if there is one, then the engine; return their names, the engine first."""
+    log = os.path.join(os.path.dirname(engine), LOG)
+    if warnings:
+        write(log, (warnings + "\n").encode("utf-8"))
+    elif os.path.exists(log):
+        os.remove(log)  # of the build before
+    write(engine, memoryview(plan))
+    names = (os.path.basename(engine), LOG)
+    return names if warnings else names[:1]
+
+
+def write(path: str, data: Any) -> None:
+    """Write a file in one step, by renaming.
+
+    Raises:
+        FileError: The folder cannot be written to, or the disk is full; ``path`` is as before.
+    """
     part = path + ".part"
     try:
         try:
@@ -209,18 +262,3 @@ def _write(path: str, data: memoryview) -> None:
             f"{path} cannot be written: {error.strerror}",
             fix="free space there, make the folder writable, or choose another with -o",
         ) from error
-
-
-def _report(trt: Any, log: Any, plan: Any, best: Tuple[int, ...]) -> BuildReport:
-    gpu = cuda_memory.find_gpu()
-    runs = {} if gpu is None else trt_inspect.running_types(trt, log, plan, best)
-    # An engine of TensorRT-RTX runs on every GPU from Ampere on; it finishes compiling when loaded.
-    bound = gpu if trt.__name__ == "tensorrt" else None
-    return BuildReport(
-        library=trt.__name__,
-        version=str(trt.__version__),
-        gpu=bound.name if bound else None,
-        compute_capability=bound.compute_capability if bound else None,
-        runs=runs,
-        log="\n".join(log.lines),
-    )

@@ -39,6 +39,7 @@ class IoTensorEngine(BoundEngine):
 
     def __init__(self, engine: Any, context: Any) -> None:
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+        self._engine = engine  # must outlive its context
         self._context = context
         self._input, self._output = _one_each(
             [name for name in names if engine.get_tensor_mode(name).name == "INPUT"],
@@ -73,6 +74,7 @@ class BindingEngine(BoundEngine):
 
     def __init__(self, engine: Any, context: Any) -> None:
         numbers = range(engine.num_bindings)
+        self._engine = engine  # must outlive its context
         self._context = context
         self._input, self._output = _one_each(
             [i for i in numbers if engine.binding_is_input(i)],

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Dict
 
-from . import trt_engine
+from . import trt_api, trt_engine
 
 _COMPUTE = ("conv", "gemm", "matmul", "matrixmultiply", "matrix_multiply", "fullyconnected")
 # Words of the inspector's format descriptions, the more special first: TensorRT 8 says "Row major
@@ -31,7 +31,7 @@ def running_types(trt: Any, log: Any, plan: Any, shape: Any) -> Dict[str, int]:
     Returns:
         For example ``{"int8": 28}``; empty where this version or this engine does not tell.
     """
-    engine = trt.Runtime(log).deserialize_cuda_engine(plan)
+    engine = trt_api.make_runtime(trt, log).deserialize_cuda_engine(plan)
     if engine is None or not hasattr(engine, "create_engine_inspector"):
         return {}
     context = engine.create_execution_context()
