@@ -35,7 +35,9 @@ def _foldable(norm: ir.Node) -> ir.Node | None:
         return None
     value = norm.inputs[0]
     convolution = None if value is None else value.producer()
-    if convolution is None or convolution.op_type != "Conv" or len(value.uses()) != 1:  # type: ignore[union-attr]  # it has a producer
+    if value is None or convolution is None or convolution.op_type != "Conv":
+        return None
+    if len(value.uses()) != 1 or value.is_graph_output():
         return None
     constants = [*convolution.inputs[1:], *norm.inputs[1:]]
     return None if any(array_of(c) is None for c in constants if c is not None) else convolution

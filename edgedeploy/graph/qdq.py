@@ -16,6 +16,7 @@ from edgedeploy.graph.encoding import (
     encode_bias,
     encode_range,
     encode_weight,
+    smallest_unsaturated_scale,
     smallest_weight_scale,
 )
 from edgedeploy.graph.placement import Placement, output_axis, place
@@ -34,7 +35,7 @@ def quantise(
     ranges: Mapping[str, TensorRange],
     style: QdqStyle,
     *,
-    reduce_range: bool = False,
+    any_x86: bool = True,
 ) -> None:
     """Insert Q/DQ pairs, and make weights int8 with one scale per output channel.
 
@@ -43,7 +44,7 @@ def quantise(
         ranges: By tensor name; `tensors.activations` says which must be there.
         style: u8: uint8 activations with zero points, int32 biases. s8: int8, zero points 0,
             float biases.
-        reduce_range: 7-bit weights, for CPUs whose u8×s8 products saturate.
+        any_x86: In u8, keep the weights to sums that do not saturate on CPUs without VNNI.
 
     Raises:
         BuildError: A range is missing or empty, or the opset is too old. The model is unchanged.
@@ -53,11 +54,10 @@ def quantise(
     encodings = {
         point: encode_range(ranges[source.name or ""], style) for point, source in placement.points
     }
-    bits = 7 if reduce_range else 8
     for node in placement.weighted:
         value = node.inputs[0]
         encoding = encodings[value] if value is not None and style is QdqStyle.U8 else None
-        _quantise_weights(model.graph, node, encoding, bits)
+        _quantise_weights(model.graph, node, encoding, any_x86=any_x86)
     for point, encoding in encodings.items():
         _insert_pair(model.graph, point, encoding)
     RemoveUnusedNodesPass()(model)
@@ -86,15 +86,21 @@ def _check(model: ir.Model, placement: Placement, ranges: Mapping[str, TensorRan
         )
 
 
-def _quantise_weights(graph: ir.Graph, node: ir.Node, encoding: Encoding | None, bits: int) -> None:
+def _quantise_weights(
+    graph: ir.Graph, node: ir.Node, encoding: Encoding | None, *, any_x86: bool
+) -> None:
     """Put int8 weights before ``node``, and where its input's encoding is given an int32 bias."""
     weight, axis = np.asarray(array_of(node.inputs[1])), output_axis(node)
     bias = array_of(node.inputs[2]) if len(node.inputs) > 2 else None
-    if encoding is None or bias is None or bias.shape != (weight.shape[axis],):
-        _replace_constant(graph, node, 1, *encode_weight(weight, axis, bits=bits), axis=axis)
+    smallest = np.zeros(weight.shape[axis])
+    if encoding is not None and any_x86:
+        smallest = smallest_unsaturated_scale(weight, axis)
+    if encoding is None or bias is None or bias.shape != smallest.shape:
+        whole, found = encode_weight(weight, axis, smallest=smallest)
+        _replace_constant(graph, node, 1, whole, found, axis=axis)
         return
-    smallest = smallest_weight_scale(bias, encoding.scale)
-    whole, found = encode_weight(weight, axis, bits=bits, smallest=smallest)
+    smallest = np.maximum(smallest, smallest_weight_scale(bias, encoding.scale))
+    whole, found = encode_weight(weight, axis, smallest=smallest)
     whole_bias, bias_encoding = encode_bias(bias, encoding.scale, found.scale)
     _replace_constant(graph, node, 1, whole, found, axis=axis)
     _replace_constant(graph, node, 2, whole_bias, bias_encoding, axis=0)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from edgedeploy.graph.encoding import (
+    encode_bias,
+    encode_range,
+    encode_weight,
+    smallest_unsaturated_scale,
+    smallest_weight_scale,
+)
+from edgedeploy.types import QdqStyle, TensorRange
+
+_ENDS = st.floats(0, 1e6, width=32)
+
+
+def _range(low: float, high: float) -> TensorRange:
+    return TensorRange(min=low, max=high, low=low, high=high)
+
+
+@given(below=_ENDS, above=_ENDS)
+def test_u8_holds_both_ends_within_half_a_step_and_zero_exactly(below: float, above: float) -> None:
+    found = encode_range(_range(-below, above + 1e-3), QdqStyle.U8)
+    scale, zero = float(found.scale), int(found.zero_point)
+    assert found.zero_point.dtype == np.uint8
+    for end in (-below, above + 1e-3):
+        step = np.clip(np.rint(end / scale) + zero, 0, 255) - zero
+        assert abs(step * scale - end) <= 0.51 * scale
+
+
+@given(below=_ENDS, above=_ENDS)
+def test_s8_is_symmetric(below: float, above: float) -> None:
+    found = encode_range(_range(-below, above + 1e-3), QdqStyle.S8)
+    assert found.zero_point.dtype == np.int8
+    assert int(found.zero_point) == 0
+    assert float(found.scale) * 127 == pytest.approx(max(below, above + 1e-3), rel=1e-6)
+
+
+@given(high=st.floats(2.0**-100, 2.0**100, width=32))
+def test_u8_of_a_relu_never_passes_its_upper_bound(high: float) -> None:
+    found = encode_range(_range(0.0, high), QdqStyle.U8)
+    assert int(found.zero_point) == 0
+    assert np.float32(255) * np.float32(found.scale) <= np.float32(high)
+
+
+@given(
+    weight=hnp.arrays(np.float32, (4, 6, 3, 3), elements=st.floats(-100, 100, width=32)),
+    axis=st.sampled_from([0, 1]),
+)
+def test_weights_are_within_half_a_step_of_themselves(weight: np.ndarray, axis: int) -> None:
+    whole, found = encode_weight(weight, axis)
+    assert found.scale.shape == (weight.shape[axis],)
+    assert whole.min() >= -127
+    scale = np.expand_dims(found.scale, tuple(i for i in range(4) if i != axis)).astype(np.float64)
+    assert (np.abs(whole * scale - weight) <= 0.5001 * scale).all()
+
+
+def test_a_channel_of_zeros_has_a_scale_that_can_be_divided_by() -> None:
+    whole, found = encode_weight(np.zeros((2, 3, 1, 1), np.float32), 0)
+    assert not whole.any()
+    assert (found.scale == 1).all()
+
+
+def test_a_bias_is_within_half_a_step_in_the_accumulators_scale() -> None:
+    weight_scale = np.asarray([1e-3, 2e-2], np.float32)
+    bias = np.asarray([0.7, -3.0], np.float32)
+    whole, found = encode_bias(bias, np.asarray(0.02, np.float32), weight_scale)
+    assert whole.dtype == np.int32
+    np.testing.assert_array_equal(found.scale, weight_scale * np.float32(0.02))
+    assert (np.abs(whole * found.scale - bias) <= found.scale).all()
+
+
+def test_a_large_bias_on_a_dead_channel_widens_its_weight_scale() -> None:
+    weight = np.full((2, 4, 1, 1), 1e-12, np.float32)
+    bias = np.asarray([5.0, 0.0], np.float32)
+    scale = np.asarray(0.02, np.float32)
+    _, found = encode_weight(weight, 0, smallest=smallest_weight_scale(bias, scale))
+    whole, encoding = encode_bias(bias, scale, found.scale)
+    np.testing.assert_allclose(whole * encoding.scale.astype(np.float64), bias, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(8, 6, 1, 1), (8, 6, 3, 3), (8, 3, 3, 3), (8, 7, 1, 1)])
+def test_neighbouring_weights_cannot_saturate_sixteen_bits(shape: tuple[int, ...]) -> None:
+    weight = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    whole, _ = encode_weight(weight, 0, smallest=smallest_unsaturated_scale(weight, 0))
+    rows = whole.astype(np.int32).reshape(*shape[:2], -1)
+    rows = np.pad(rows, ((0, 0), (0, shape[1] % 2), (0, 0)))
+    pairs = rows.reshape(8, -1, 2, rows.shape[2])
+    for sign in (1, -1):
+        assert 255 * np.maximum(sign * pairs, 0).sum(axis=2).max() < 2**15
+    assert np.abs(whole).max() > 64  # better than 7 bits for all of them
+
+
+def test_a_depthwise_kernel_keeps_all_eight_bits() -> None:
+    weight = np.ones((8, 1, 3, 3), np.float32)
+    assert not smallest_unsaturated_scale(weight, 0).any()
+
+
+def test_a_matrix_is_paired_along_its_inputs() -> None:
+    matrix = np.asarray([[1, 0], [1, 1], [0, 0], [0, 1]], np.float32)  # (inputs, outputs)
+    np.testing.assert_allclose(smallest_unsaturated_scale(matrix, 1), [2 / 127, 1 / 127])
