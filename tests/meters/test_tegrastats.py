@@ -242,7 +242,7 @@ def test_unknown_board_gets_a_suggestion() -> None:
 _JUNK = st.text(alphabet=" /@%[],-.0123456789CMBmWRAGD3_FREQ\n\x00é", max_size=12)
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     line=st.sampled_from([TK1, TX1, NANO, XAVIER, ORIN, THOR]),
     edits=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 30), _JUNK), max_size=4),
@@ -252,6 +252,23 @@ def test_any_mutation_gives_a_sample_or_the_error(
 ) -> None:
     for start, removed, junk in edits:
         line = line[:start] + junk + line[start + removed :]
+    _check(line)
+
+
+def test_thousands_of_mutations_give_a_sample_or_the_error() -> None:
+    draw = random.Random(4)
+    junk = " /@%[],-.0123456789CMBmWRAGD3_FREQ\n\x00é"
+    for _ in range(5000):
+        line = draw.choice([TK1, TX1, NANO, XAVIER, ORIN, THOR])
+        for _ in range(draw.randrange(1, 5)):
+            at = draw.randrange(len(line) + 1)
+            inserted = "".join(draw.choices(junk, k=draw.randrange(8)))
+            line = line[:at] + inserted + line[at + draw.randrange(30) :]
+        _check(line)
+
+
+def _check(line: str) -> None:
+    """Parse ``line``: the one error, or a sample whose values are what their types promise."""
     try:
         sample = parse_line(line)
     except FileError:
