@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edgedeploy import artifact, building, model_file
+from edgedeploy import artifact, building, evaluating, model_file
 from edgedeploy.calibration import files as calibrations
 from edgedeploy.calibration import measuring as calibrating
-from edgedeploy.errors import EdgeDeployError, FileError, UsageError
-from edgedeploy.exporting.module import export_module
-from edgedeploy.exporting.network import emit
+from edgedeploy.errors import (
+    EdgeDeployError,
+    FileError,
+    MissingDependencyError,
+    UnsupportedError,
+    UsageError,
+)
 from edgedeploy.files import write_atomically
 from edgedeploy.profiling import measuring as profiling
 from edgedeploy.profiling import records
 from edgedeploy.reporting import markdown, table
-from edgedeploy.types import BuildSpec, Family, Precision, Variant
-from edgedeploy.zoo import networks, presets, random_weights, weight_files
-from edgedeploy.zoo.rows import Activation
+from edgedeploy.runtime.runtime import Runtime
+from edgedeploy.types import BuildSpec, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import onnx
-
+    from edgedeploy.evaluating import Evaluation
     from edgedeploy.images import ImageSet
     from edgedeploy.model_file import ModelHints
     from edgedeploy.profiling.measuring import ProfileSpec
     from edgedeploy.profiling.records import ProfileRecord
     from edgedeploy.types import Calibration, OnnxModel
-    from edgedeploy.zoo.weights import Weights
 
+# An artifact that is whole, but not for this machine: a sweep goes on without it.
+NOT_HERE = (UnsupportedError, MissingDependencyError)
 MODELS, CALIBRATIONS = Path("models"), Path("calib")
 ARTIFACTS, PROFILES = Path("build"), Path("profiles")
 
@@ -67,110 +72,6 @@ def find_models(paths: Sequence[Path]) -> list[Path]:
             "--weights FILE --preset keras",
         )
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportRequest:
-    """What to export: exactly one of ``weights``, ``random_seed`` and ``module``.
-
-    Attributes:
-        name: A family, or any name for a module of the user's own.
-        resolution: Input side in pixels.
-        alpha: Width multiplier; None for a module.
-        weights: A file that `zoo.weight_files` reads.
-        random_seed: For untrained weights.
-        module: ``package.module:factory`` of a torch module.
-        preset: Who published the weights.
-        activation: Where neither the file nor the preset say it.
-        classes: Outputs; None: as the weights have, 1000 for random ones.
-        base_resolution: Input side for which ρ is 1, where the file does not say.
-        tag: Last part of the file's name.
-    """
-
-    name: str
-    resolution: int
-    alpha: float | None = None
-    weights: Path | None = None
-    random_seed: int | None = None
-    module: str | None = None
-    preset: str | None = None
-    activation: str | None = None
-    classes: int | None = None
-    base_resolution: int = model_file.BASE_RESOLUTION
-    tag: str | None = None
-
-    def __post_init__(self) -> None:
-        given = [x for x in (self.weights, self.random_seed, self.module) if x is not None]
-        if len(given) != 1:
-            raise UsageError(
-                f"{len(given)} of --weights, --random-weights and --module are given",
-                fix="pass trained weights with --weights FILE (or --random-weights SEED for "
-                "speed only, or --module package.module:factory)",
-            )
-        if self.module is None and self.alpha is None:
-            raise UsageError(f"{self.name} has no width", fix="pass --alpha, e.g. --alpha 0.5")
-
-
-def export(request: ExportRequest, *, hints: ModelHints, out: Path) -> Path:
-    """Write ``out/<variant>[_<tag>].onnx``; the same request gives the same bytes.
-
-    Raises:
-        FileError: The weights are damaged or do not fit.
-        UsageError: The request leaves open what decides accuracy.
-    """
-    tag = f"_{request.tag}" if request.tag else ""
-    if request.module is not None:
-        proto = export_module(request.module, resolution=request.resolution)
-        about: dict[str, Any] = {"variant": None, "preprocessing": None, "labels": None}
-        about |= {"base_resolution": request.base_resolution}
-        stem = f"{request.name}_{request.resolution}{tag}"
-    else:
-        weights = _weights(request)
-        variant = Variant(weights.network.family, weights.network.alpha, request.resolution)
-        proto = emit(weights, request.resolution)
-        about = {
-            "variant": variant,
-            "base_resolution": weights.base_resolution,
-            "preprocessing": weights.preprocessing,
-            "labels": weights.labels,
-        }
-        stem = f"{variant.name}{tag}"
-    about["preprocessing"] = hints.preprocessing or about["preprocessing"]
-    about["labels"] = hints.labels or about["labels"]
-    _check_labels(proto, about["labels"])
-    model_file.set_metadata(proto, **about)
-    path = out / f"{stem}.onnx"
-    write_atomically(path, proto.SerializeToString(deterministic=True))
-    return path
-
-
-def _weights(request: ExportRequest) -> Weights:
-    family = Family.parse(request.name)
-    activation = None if request.activation is None else Activation(request.activation)
-    alpha = request.alpha or 0.0
-    if request.weights is not None:
-        asked = weight_files.WeightRequest(
-            family=family,
-            alpha=alpha,
-            classes=request.classes,
-            preset=request.preset,
-            activation=activation,
-            base_resolution=request.base_resolution,
-        )
-        return weight_files.read(request.weights, asked)
-    style = presets.get(request.preset or "keras").style(family, activation)
-    network = networks.network(family, alpha=alpha, classes=request.classes or 1000, style=style)
-    drawn = random_weights.random(network, request.random_seed or 0)
-    return replace(drawn, base_resolution=request.base_resolution)
-
-
-def _check_labels(proto: onnx.ModelProto, labels: tuple[str, ...] | None) -> None:
-    classes = proto.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
-    if labels is not None and classes and len(labels) != classes:
-        raise UsageError(
-            f"there are {len(labels)} labels for {classes} classes",
-            fix="pass --labels with one name per output of the network, in order",
-        )
 
 
 def calibrate(
@@ -298,6 +199,83 @@ def find_artifacts(paths: Sequence[Path]) -> list[Path]:
     return artifact.find(list(paths) or [ARTIFACTS])
 
 
+def evaluate(
+    folders: Sequence[Path],
+    images: ImageSet,
+    *,
+    class_offset: evaluating.ClassOffset,
+    hints: ModelHints,
+    threads: int | None = None,
+    skip: Callable[[Failure], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[tuple[Path, Evaluation]]:
+    """Evaluate artifacts on the same pictures, and keep each result beside its engine.
+
+    Agreement is with the model's FP32 artifact, also where only its neighbours are asked for.
+
+    Args:
+        folders: Artifacts.
+        images: Pictures.
+        class_offset: See `evaluating.evaluate_all`.
+        hints: Preprocessing and labels that the artifacts do not say.
+        threads: CPU threads.
+        skip: Called with an artifact that does not run on this machine; None: raise instead.
+        progress: Called with (pictures done, pictures in all) over all models.
+    """
+    models: dict[Path, list[Path]] = {}
+    for folder in folders:
+        models.setdefault(folder.resolve().parent, []).append(folder)
+    results: list[tuple[Path, Evaluation]] = []
+    pictures = len(images.entries)
+    for number, (parent, asked) in enumerate(models.items()):
+        known = {folder.resolve() for folder in asked}
+        beside = [f for f in sorted(parent.glob("*-fp32")) if f.resolve() not in known]
+        load = functools.partial(
+            Runtime.load,
+            threads=threads,
+            preprocessing=hints.preprocessing,
+            labels=hints.labels,
+        )
+        move = functools.partial(_moved, progress, number * pictures, len(models) * pictures)
+        with contextlib.ExitStack() as stack:
+            runtimes = {
+                str(folder): stack.enter_context(runtime)
+                for folder, runtime in [*_loaded(asked, load, skip), *_loaded(beside, load, _quiet)]
+            }
+            found = evaluating.evaluate_all(
+                runtimes, images, class_offset=class_offset, progress=move
+            )
+        for folder in asked:
+            if str(folder) in found:
+                evaluating.write(found[str(folder)], folder)
+                results.append((folder, found[str(folder)]))
+    return results
+
+
+def _loaded(
+    folders: Sequence[Path],
+    load: Callable[[str], Runtime],
+    skip: Callable[[Failure], None] | None,
+) -> Iterator[tuple[Path, Runtime]]:
+    for folder in folders:
+        try:
+            yield folder, load(str(folder))
+        except NOT_HERE as error:
+            if skip is None:
+                raise
+            skip(Failure(str(folder), error))
+
+
+def _quiet(failure: Failure) -> None:
+    """An FP32 neighbour that does not run here is no reference; the result says that none was."""
+
+
+def _moved(
+    progress: Callable[[int, int], None], before: int, total: int, done: int, _: int
+) -> None:
+    progress(before + done, total)
+
+
 def profile(
     folder: Path,
     spec: ProfileSpec,
@@ -305,7 +283,13 @@ def profile(
     out: Path,
     progress: Callable[[str, float, float], None] = lambda phase, done_s, total_s: None,
 ) -> tuple[Path, ProfileRecord]:
-    """Measure one artifact in a process of its own, and keep the record in ``out``."""
+    """Measure one artifact in a process of its own, and keep the record in ``out``.
+
+    Raises:
+        UnsupportedError: The artifact does not run on this machine, or it is not the board asked
+            for.
+        MeasurementError: The worker died or got stuck.
+    """
     record = profiling.profile(
         folder, spec, shipped_accuracy=MODELS / "accuracy.json", progress=progress
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
-# Typer's own copy of click moved house between releases; its classes can be named through this one.
-_PARSE_ERROR = typer.BadParameter.__mro__[2]
+# Typer carries its own copy of click since 0.20; what it raises can be named through this class.
+_PARSE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
 
 app = typer.Typer(
     name="edgedeploy",

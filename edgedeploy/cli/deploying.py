@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgedeploy.cli import options
-from edgedeploy.cli.output import JsonFlag, print_json, print_table, progress
+from edgedeploy.cli.output import JsonFlag, print_json, print_skipped, print_table, progress
 from edgedeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgedeploy.evaluating import Evaluation
+    from edgedeploy.evaluating import ClassOffset, Evaluation
 
 
 def register(app: typer.Typer) -> None:
@@ -63,8 +63,8 @@ def run(
 
 
 def evaluate(
+    data: options.Data,
     artifacts: options.Artifacts = None,
-    data: options.Data = ...,  # type: ignore[assignment]
     samples: options.Samples = None,
     every: options.Every = None,
     class_offset: Annotated[
@@ -86,6 +86,7 @@ def evaluate(
             class_offset=_offset(class_offset),
             hints=options.hints(mean, std, labels),
             threads=threads,
+            skip=None if artifacts else print_skipped,
             progress=moved,
         )
     if json:
@@ -144,9 +145,9 @@ def devices(json: JsonFlag = False) -> None:
     print_table(boards.COLUMNS, [boards.row(device) for device in table])
 
 
-def _offset(text: str) -> str | int:
+def _offset(text: str) -> ClassOffset:
     if text == "auto":
-        return text
+        return "auto"
     try:
         return int(text)
     except ValueError as error:

@@ -146,9 +146,9 @@ def export(
     json: JsonFlag = False,
 ) -> None:
     """Turn trained weights, or your own torch module, into ONNX."""
-    from edgedeploy import pipeline
+    from edgedeploy.exporting import request as exporting
 
-    request = pipeline.ExportRequest(
+    request = exporting.ExportRequest(
         name=family,
         alpha=alpha,
         resolution=resolution,
@@ -161,7 +161,7 @@ def export(
         base_resolution=base_resolution,
         tag=tag,
     )
-    path = pipeline.export(request, hints=options.hints(mean, std, labels), out=out)
+    path = exporting.export(request, hints=options.hints(mean, std, labels), out=out)
     if json:
         print_json({"models": [str(path)]})
     else:
@@ -284,7 +284,8 @@ def _print_builds(results: Iterable[BuildResult | Failure], *, as_json: bool) ->
     """Print every result as it comes, and return the exit code of the first failure."""
     from edgedeploy.pipeline import Failure
 
-    documents, code = [], 0
+    documents: list[dict[str, object]] = []
+    code = 0
     for result in results:
         if isinstance(result, Failure):
             code = code or result.error.exit_code

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgedeploy.cli import options
-from edgedeploy.cli.output import JsonFlag, console, phases, print_json
+from edgedeploy.cli.output import JsonFlag, console, phases, print_json, print_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +47,14 @@ def profile(
     records = []
     found = pipeline.find_artifacts(artifacts or [])
     for number, artifact in enumerate(found, start=1):
-        with phases(f"{number}/{len(found)} {artifact.parent.name} {artifact.name}") as moved:
-            path, record = pipeline.profile(artifact, spec, out=out, progress=moved)
+        try:
+            with phases(f"{number}/{len(found)} {artifact.parent.name} {artifact.name}") as moved:
+                path, record = pipeline.profile(artifact, spec, out=out, progress=moved)
+        except pipeline.NOT_HERE as error:
+            if artifacts or device != "auto":
+                raise
+            print_skipped(pipeline.Failure(str(artifact), error))
+            continue
         records.append(record)
         if not json and not sys.stderr.isatty():
             print(f"{number}/{len(found)} {path}", file=sys.stderr)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgedeploy.errors import EdgeDeployError
+    from edgedeploy.pipeline import Failure
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 _NEVER_WRAP = 10_000
@@ -38,6 +39,11 @@ def print_error(error: EdgeDeployError, *, as_json: bool) -> int:
     else:
         print(f"edgedeploy: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
     return error.exit_code
+
+
+def print_skipped(failure: Failure) -> None:
+    """Say on stderr what a sweep went on without."""
+    print(f"skipped {failure.subject}: {failure.error.problem}", file=sys.stderr)
 
 
 def error_document(error: EdgeDeployError) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""What the export command does: weights, random weights, or a torch module, to one ONNX file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from edgedeploy import model_file
+from edgedeploy.errors import UsageError
+from edgedeploy.exporting.module import export_module
+from edgedeploy.exporting.network import emit
+from edgedeploy.files import write_atomically
+from edgedeploy.types import Family, Variant
+from edgedeploy.zoo import networks, presets, random_weights, weight_files
+from edgedeploy.zoo.rows import Activation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import onnx
+
+    from edgedeploy.model_file import ModelHints
+    from edgedeploy.zoo.weights import Weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """What to export: exactly one of ``weights``, ``random_seed`` and ``module``.
+
+    Attributes:
+        name: A family, or any name for a module of the user's own.
+        resolution: Input side in pixels.
+        alpha: Width multiplier; None for a module.
+        weights: A file that `zoo.weight_files` reads.
+        random_seed: For untrained weights.
+        module: ``package.module:factory`` of a torch module.
+        preset: Who published the weights.
+        activation: Where neither the file nor the preset say it.
+        classes: Outputs; None: as the weights have, 1000 for random ones.
+        base_resolution: Input side for which ρ is 1, where the file does not say.
+        tag: Last part of the file's name.
+    """
+
+    name: str
+    resolution: int
+    alpha: float | None = None
+    weights: Path | None = None
+    random_seed: int | None = None
+    module: str | None = None
+    preset: str | None = None
+    activation: str | None = None
+    classes: int | None = None
+    base_resolution: int = model_file.BASE_RESOLUTION
+    tag: str | None = None
+
+    def __post_init__(self) -> None:
+        given = [x for x in (self.weights, self.random_seed, self.module) if x is not None]
+        if len(given) != 1:
+            raise UsageError(
+                f"{len(given)} of --weights, --random-weights and --module are given",
+                fix="pass trained weights with --weights FILE (or --random-weights SEED for "
+                "speed only, or --module package.module:factory)",
+            )
+        if self.module is None and self.alpha is None:
+            raise UsageError(f"{self.name} has no width", fix="pass --alpha, e.g. --alpha 0.5")
+
+
+def export(request: ExportRequest, *, hints: ModelHints, out: Path) -> Path:
+    """Write ``out/<variant>[_<tag>].onnx``; the same request gives the same bytes.
+
+    Raises:
+        FileError: The weights are damaged or do not fit.
+        UsageError: The request leaves open what decides accuracy.
+    """
+    tag = f"_{request.tag}" if request.tag else ""
+    if request.module is not None:
+        proto = export_module(request.module, resolution=request.resolution)
+        about: dict[str, Any] = {"variant": None, "preprocessing": None, "labels": None}
+        about |= {"base_resolution": request.base_resolution}
+        stem = f"{request.name}_{request.resolution}{tag}"
+    else:
+        weights = _weights(request)
+        variant = Variant(weights.network.family, weights.network.alpha, request.resolution)
+        proto = emit(weights, request.resolution)
+        about = {
+            "variant": variant,
+            "base_resolution": weights.base_resolution,
+            "preprocessing": weights.preprocessing,
+            "labels": weights.labels,
+        }
+        stem = f"{variant.name}{tag}"
+    about["preprocessing"] = hints.preprocessing or about["preprocessing"]
+    about["labels"] = hints.labels or about["labels"]
+    _check_labels(proto, about["labels"])
+    model_file.set_metadata(proto, **about)
+    path = out / f"{stem}.onnx"
+    write_atomically(path, proto.SerializeToString(deterministic=True))
+    return path
+
+
+def _weights(request: ExportRequest) -> Weights:
+    family = Family.parse(request.name)
+    activation = None if request.activation is None else Activation(request.activation)
+    alpha = request.alpha or 0.0
+    if request.weights is not None:
+        asked = weight_files.WeightRequest(
+            family=family,
+            alpha=alpha,
+            classes=request.classes,
+            preset=request.preset,
+            activation=activation,
+            base_resolution=request.base_resolution,
+        )
+        return weight_files.read(request.weights, asked)
+    style = presets.get(request.preset or "keras").style(family, activation)
+    network = networks.network(family, alpha=alpha, classes=request.classes or 1000, style=style)
+    drawn = random_weights.random(network, request.random_seed or 0)
+    return replace(drawn, base_resolution=request.base_resolution)
+
+
+def _check_labels(proto: onnx.ModelProto, labels: tuple[str, ...] | None) -> None:
+    classes = proto.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    if labels is not None and classes and len(labels) != classes:
+        raise UsageError(
+            f"there are {len(labels)} labels for {classes} classes",
+            fix="pass --labels with one name per output of the network, in order",
+        )
