@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedeploy.errors import FileError
+from edgedeploy.types import Family
 from edgedeploy.zoo import networks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgedeploy.runtime.preprocessing import Preprocessing
-    from edgedeploy.types import Array, Family
+    from edgedeploy.types import Array
     from edgedeploy.zoo.rows import Network
 
 NORM = ("gamma", "beta", "mean", "variance")
@@ -120,18 +121,28 @@ def _shapes(network: Network, tensors: Mapping[str, Array]) -> dict[str, tuple[i
 
 
 def _likely_reason(network: Network, tensors: Mapping[str, Array]) -> str:
-    classifier = tensors.get("classifier/weight")
-    for alpha in _LIKELY_ALPHAS:
-        other = networks.network(
-            network.family, alpha=alpha, classes=network.classes, style=network.style
-        )
-        fits = all(
+    for family in (network.family, *(f for f in Family if f is not network.family)):
+        alpha = _fitting_alpha(family, network, tensors)
+        if alpha is None:
+            continue
+        if family is not network.family:
+            return f"these are weights of {family.value} α = {alpha:g}: export that"
+        if alpha != network.alpha:
+            return f"these weights are α = {alpha:g}: pass --alpha {alpha:g}"
+        classifier = tensors.get("classifier/weight")
+        if classifier is not None and len(classifier) != network.classes:
+            return f"these weights have {len(classifier)} classes: pass --classes {len(classifier)}"
+    return f"pass weights of a whole {network.family.value}, as it was published or trained here"
+
+
+def _fitting_alpha(family: Family, network: Network, tensors: Mapping[str, Array]) -> float | None:
+    """Return the α whose kernels all have these shapes, the network's own first."""
+    for alpha in (network.alpha, *_LIKELY_ALPHAS):
+        other = networks.network(family, alpha=alpha, classes=network.classes, style=network.style)
+        if all(
             f"{row.name}/weight" in tensors
             and tensors[f"{row.name}/weight"].shape == row.weight_shape
             for row in other.rows
-        )
-        if fits and alpha != network.alpha:
-            return f"these weights are α = {alpha:g}: pass --alpha {alpha:g}"
-        if fits and classifier is not None and len(classifier) != network.classes:
-            return f"these weights have {len(classifier)} classes: pass --classes {len(classifier)}"
-    return f"pass weights of {network.family.value}, or the family that these are of"
+        ):
+            return alpha
+    return None
