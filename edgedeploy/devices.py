@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy.errors import UnknownNameError, UnsupportedError
@@ -19,6 +19,8 @@ else:
 
 if TYPE_CHECKING:
     from edgedeploy.meters.board import BoardFacts
+
+COLUMNS = ("device", "GPU", "memory", "precisions", "DLA", "TensorRT", "cannot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,32 @@ def gpu_precisions(compute_capability: str) -> tuple[Precision, ...]:
     if major >= 7 or compute_capability == "6.1":
         found.append(Precision.INT8)
     return tuple(found)
+
+
+def row(device: Device) -> tuple[str | None, ...]:
+    """Return a device as cells under `COLUMNS`; None where the table says nothing."""
+    if not device.is_jetson:
+        return (device.name, None, None, None, None, None, device.notes[0])
+    newest = device.jetpacks[0] if device.jetpacks else None
+    memory = " or ".join(str(size) for size in device.memory_gb)
+    return (
+        device.name,
+        f"sm {device.compute_capability}",
+        f"{memory} GB",
+        " ".join(["fp32", *["fp16"] * device.fp16, *["int8"] * device.int8]),
+        str(device.dla_cores),
+        None if newest is None else f"{newest.tensorrt} (JetPack {newest.jetpack})",
+        ", ".join(device.cannot),
+    )
+
+
+def to_json(device: Device) -> dict[str, Any]:
+    """Return a device as JSON values, with what follows from its row."""
+    return {
+        **asdict(device),
+        "power_rails": list(device.power_rails),
+        "cannot": list(device.cannot),
+    }
 
 
 def _device(name: str, row: dict[str, Any]) -> Device:

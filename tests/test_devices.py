@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -138,3 +139,24 @@ def test_nothing_is_built_for_a_board_without_tensorrt() -> None:
 def test_gpu_precisions_follow_the_compute_capability(capability: str, precisions: str) -> None:
     found = [precision.value for precision in devices.gpu_precisions(capability)]
     assert found == precisions.split()
+
+
+def test_row_fits_its_columns() -> None:
+    assert all(len(devices.row(device)) == len(devices.COLUMNS) for device in devices.table())
+    assert devices.row(devices.find("jetson-nano")) == (
+        "jetson-nano",
+        "sm 5.3",
+        "2 or 4 GB",
+        "fp32 fp16",
+        "0",
+        "8.2.1 (JetPack 4.6.6)",
+        "no INT8, no TensorRT after 8.2, no DLA",
+    )
+
+
+def test_json_holds_the_row_and_what_follows_from_it() -> None:
+    document = json.loads(json.dumps(devices.to_json(devices.find("jetson-agx-orin"))))
+    assert document["name"] == "jetson-agx-orin"
+    assert document["power_rails"] == ["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"]
+    assert document["cannot"] == []
+    assert document["jetpacks"][0]["tensorrt"] == "10.16.2"
