@@ -304,7 +304,7 @@ def read_profiles(paths: Sequence[Path]) -> list[ProfileRecord]:
     """
     found: list[Path] = []
     for path in paths or [PROFILES]:
-        found += sorted(path.glob("*.json")) if path.is_dir() else [path]
+        found += sorted(path.glob("*.json")) if path.is_dir() or not paths else [path]
     if not found:
         where = ", ".join(str(path) for path in paths or [PROFILES])
         raise FileError(f"there is no profile in {where}", fix="measure: edgedeploy profile")

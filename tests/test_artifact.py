@@ -30,7 +30,7 @@ def test_interrupted_build_leaves_the_old_artifact_alone(
     target = tmp_path / "ort-fp32"
     target.mkdir()
     (target / "model.onnx").write_text("old")
-    raised = error("refused", fix="no") if error is BuildError else error()  # type: ignore[call-arg]
+    raised = error("refused", fix="no") if error is BuildError else error()
     with pytest.raises(error), artifact.replacing(target) as folder:
         (folder / "model.onnx").write_text("new")
         raise raised

@@ -62,8 +62,7 @@ def run(argv: Sequence[str]) -> int:
     except EdgeDeployError as error:
         return print_error(error, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
-        print("\nedgedeploy: interrupted; nothing half-written was left", file=sys.stderr)
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has seen enough
         sys.stderr.close()
         return 1
@@ -71,6 +70,10 @@ def run(argv: Sequence[str]) -> int:
         message = error.format_message().rstrip(".")
         fix = f"see edgedeploy {_command(argv)}--help"
         return print_error(UsageError(message[:1].lower() + message[1:], fix=fix), as_json=as_json)
+    if code == INTERRUPTED:  # some releases of Typer turn Ctrl-C into this code themselves
+        print("\nedgedeploy: interrupted; nothing half-written was left", file=sys.stderr)
+    if code == INTERRUPTED:  # some releases of Typer turn Ctrl-C into this code themselves
+        print("\nedgedeploy: interrupted; nothing half-written was left", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 

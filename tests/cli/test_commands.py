@@ -1,0 +1,260 @@
+"""The commands as a user types them, on a model that trains nothing and fits in a test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgedeploy import __version__
+from edgedeploy.cli import app
+from tests.models import save, stem
+
+MEAN_STD = ("--mean", "127.5", "--std", "127.5")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with one model and twelve labelled pictures."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    save(stem(), tmp_path / "models" / "stem.onnx")
+    draw = np.random.default_rng(0)
+    for label in ("a", "b", "c", "d"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for i in range(3):
+            pixels = draw.integers(0, 256, (12, 10, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def built(here: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """The same folder, calibrated and built for ort in fp32 and int8."""
+    assert app.run(["calibrate", "--data", "images", *MEAN_STD]) == 0
+    assert app.run(["build", "--backend", "ort", "--fp32", "--int8"]) == 0
+    capsys.readouterr()
+    return here
+
+
+def _json(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, Any]:
+    code = app.run([*argv, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"edgedeploy {__version__}\n"
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [
+        command.name or str(getattr(command.callback, "__name__", ""))
+        for command in app.app.registered_commands
+    ]
+    assert len(names) == 10
+    for name in names:
+        assert app.run([name, "--help"]) == 0
+        assert f"Usage: edgedeploy {name}" in capsys.readouterr().out
+
+
+def test_whole_way_from_weights_to_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export = ["export", "mobilenet_v1", "--alpha", "0.05", "--resolution", "32"]
+    assert app.run([*export, "--random-weights", "1", "--classes", "4", "--tag", "t"]) == 0
+    assert capsys.readouterr().out.strip() == "models/mobilenet_v1_0.05_32_t.onnx"
+    (here / "models" / "stem.onnx").unlink()
+    assert app.run(["calibrate", "--data", "images", *MEAN_STD]) == 0
+    assert "30 tensors, 12 images, minmax" in capsys.readouterr().out
+    assert app.run(["build", "--backend", "ort", "--fp32", "--int8"]) == 0
+    assert "ort-int8  built" in capsys.readouterr().out
+    assert app.run(["eval", "--data", "images"]) == 0
+    assert "build/mobilenet_v1_0.05_32_t/ort-int8" in capsys.readouterr().out
+    assert app.run(["profile", "--duration", "0.05"]) == 0
+    table = capsys.readouterr().out
+    assert "mobilenet_v1_0.05_32_t  0.05  0.143  ort      int8" in table
+    assert app.run(["report", "-o", "report.md"]) == 0
+    assert (
+        "| mobilenet\\_v1\\_0.05\\_32\\_t | 0.05 | 0.143 | ort |" in Path("report.md").read_text()
+    )
+
+
+def test_same_export_gives_the_same_bytes(here: Path) -> None:
+    export = ["export", "mobilenet_v2", "--alpha", "0.1", "--resolution", "33"]
+    for folder in ("one", "two"):
+        assert app.run([*export, "--random-weights", "1", "-o", folder]) == 0
+    name = "mobilenet_v2_0.10_33.onnx"
+    assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+
+
+def test_second_build_says_up_to_date(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, document = _json(capsys, "build", "--backend", "ort", "--fp32", "--int8")
+    assert code == 0
+    assert [artifact["up_to_date"] for artifact in document["artifacts"]] == [True, True]
+    assert document["artifacts"][1]["precision"] == {"asked": "int8", "runs": {"int8": 1}}
+
+
+def test_run_classifies_with_the_labels_given(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("names.txt").write_text("one\ntwo\nthree\nfour\n")
+    code, document = _json(
+        capsys, "run", "build", "images/a/0.png", "--top", "2", "--labels", "names.txt"
+    )
+    assert code == 0
+    best, second = document["results"][0]["predictions"]
+    assert {best["label"], second["label"]} < {"one", "two", "three", "four"}
+    assert best["score"] >= second["score"]
+    assert document["runtime"]["backend"] == "ort"
+
+
+def test_eval_writes_what_report_and_profile_read(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, document = _json(capsys, "eval", "--data", "images", "--every", "i%2==0")
+    assert code == 0
+    fp32, int8 = document["evaluations"]
+    assert (fp32["count"], fp32["agreement"]) == (6, 1.0)
+    assert int8["reference"] == "ort-fp32"
+    assert json.loads(Path("build/stem/ort-int8/eval.json").read_text())["top1"] == int8["top1"]
+    code, document = _json(capsys, "profile", "build/stem/ort-int8", "--duration", "0.01")
+    assert document["profiles"][0]["accuracy"]["top1"] == int8["top1"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (["build"], 2, "no backend is given"),
+        (["build", "--backend", "tensort"], 2, "no backend is called 'tensort'"),
+        (["build", "nowhere.onnx", "--backend", "ort"], 6, "nowhere.onnx cannot be read"),
+        (["build", "--backend", "ort", "--int8"], 2, "stem has no calibration"),
+        (["build", "--backend", "ort", "--bf16"], 4, "cannot build bf16"),
+        (["build", "--backend", "ort", "--resolution", "9"], 2, "the graph says 8x8"),
+        (["build", "--backend", "ort", "--mean", "1"], 2, "--mean is given without --std"),
+        (["build", "--backend", "ort", "--input-shape", "1x2"], 2, "--input-shape is '1x2'"),
+        (["build", "--backend", "ort", "--calib", "no.json"], 6, "there is no no.json"),
+        (["calibrate", "--data", "images"], 2, "does not say how its images are preprocessed"),
+        (["calibrate", "--data", "nowhere"], 6, "there is no nowhere"),
+        (["calibrate", "--data", "images", "--every", "exit()"], 2, "is not arithmetic"),
+        (["export", "mobilenet_v1", "--alpha", "1", "--resolution", "32"], 2, "0 of --weights"),
+        (
+            [
+                "export",
+                "mobilenet_v3",
+                "--alpha",
+                "1",
+                "--resolution",
+                "8",
+                "--random-weights",
+                "1",
+            ],
+            2,
+            "no family is called 'mobilenet_v3'",
+        ),
+        (["eval", "--data", "images"], 6, "build does not exist"),
+        (["profile"], 6, "build does not exist"),
+        (["report"], 6, "there is no profile in profiles"),
+        (["run", "models", "images/a/0.png"], 6, "models"),
+        (["profil"], 2, "no such command 'profil'"),
+        (["build", "--bakend", "ort"], 2, "no such option: --bakend"),
+        (["train", "mobilenet_v1", "--data", "images", "--resolutions", "x"], 2, "--resolutions"),
+    ],
+)
+def test_mistake_gets_one_clear_error_and_its_exit_code(
+    here: Path, capsys: pytest.CaptureFixture[str], argv: list[str], code: int, words: str
+) -> None:
+    before = sorted(here.rglob("*"))
+    assert app.run(argv) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert words in printed.err
+    assert "  fix: " in printed.err
+    assert "Traceback" not in printed.err
+    assert sorted(here.rglob("*")) == before
+    assert app.run([*argv, "--json"]) == code
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["exit_code"] == code
+    assert words in error["problem"]
+
+
+def test_sweep_keeps_going_past_a_bad_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("models/broken.onnx").write_bytes(b"no")
+    assert app.run(["build", "--backend", "ort"]) == 6
+    assert not Path("build").exists()
+    code, document = _json(capsys, "build", "--backend", "ort", "--keep-going")
+    assert code == 6
+    assert document["artifacts"][0]["error"]["exit_code"] == 6
+    assert document["artifacts"][1]["model"] == "stem"
+
+
+def test_calibration_of_another_model_is_refused_with_both_digests(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(stem(seed=1), Path("models/stem.onnx"))
+    assert app.run(["build", "--backend", "ort", "--int8"]) == 6
+    assert "calibrate" in capsys.readouterr().err
+    assert app.run(["build", "--backend", "ort", "--fp32"]) == 0
+
+
+def test_zip_that_points_outside_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with zipfile.ZipFile("evil.zip", "w") as archive:
+        archive.writestr("../../evil.png", b"")
+    assert app.run(["calibrate", "--data", "evil.zip", *MEAN_STD]) == 6
+    assert "entry that points outside: '../../evil.png'" in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_written_to_is_told(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # nobody can make folders in /proc, not even root, who may write into read-only ones
+    assert app.run(["build", "--backend", "ort", "-o", "/proc/build"]) == 6
+    assert "/proc/build/stem/ort-fp32 cannot be written" in capsys.readouterr().err
+
+
+def test_device_that_this_machine_is_not_is_refused(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["profile", "--device", "jetson-nano"]) == 4
+    assert "jetson-nano" in capsys.readouterr().err
+    assert not Path("profiles").exists()
+
+
+def test_ctrl_c_during_a_build_leaves_130_and_no_artifact(here: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from edgedeploy import artifact\n"
+        "from edgedeploy.cli import main\n"
+        "artifact.write_manifest = lambda *a: os.kill(os.getpid(), signal.SIGINT)\n"
+        "main(['build', '--backend', 'ort'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=here
+    )
+    assert done.returncode == 130
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((here / "build" / "stem").iterdir()) == []
+
+
+def test_import_of_the_package_and_the_cli_loads_no_vendor_library() -> None:
+    code = "import sys, edgedeploy.cli.app; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    ).stdout.split()
+    vendors = {"torch", "onnx", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "numpy"}
+    assert vendors.isdisjoint(loaded)
+
+
+def test_output_cut_short_by_a_pipe_is_no_traceback(built: Path) -> None:
+    start = time.monotonic()
+    command = f"{sys.executable} -m edgedeploy build --backend ort --json | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - start < 60

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+
+from edgedeploy import artifact, backends, building, model_file
+from edgedeploy.calibration import files as calibrations
+from edgedeploy.errors import BuildError, FileError, UnknownNameError, UnsupportedError, UsageError
+from edgedeploy.runtime.preprocessing import Preprocessing
+from edgedeploy.runtime.runtime import Runtime
+from edgedeploy.types import BuildSpec, Calibration, Precision, TensorRange
+from tests.models import save, stem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgedeploy.types import OnnxModel
+
+RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3)
+FP32 = BuildSpec(backend="ort")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> OnnxModel:
+    return model_file.read(save(stem(), tmp_path / "stem.onnx"))
+
+
+@pytest.fixture
+def calibration(model: OnnxModel, tmp_path: Path) -> Calibration:
+    ranges = {
+        "image": TensorRange(-1, 1, -1, 1),
+        "r": TensorRange(0, 6, 0, 6),
+        "p": TensorRange(0, 5, 0, 5),
+    }
+    measured = Calibration(
+        model_sha256=model.sha256,
+        data_digest="00",
+        data_count=1,
+        method="minmax",
+        side=(8, 8),
+        preprocessing=RULE,
+        ranges=ranges,
+        versions={},
+    )
+    calibrations.write(measured, tmp_path / "stem.json")
+    return calibrations.read(tmp_path / "stem.json")
+
+
+def test_artifact_says_what_it_was_built_from(model: OnnxModel, tmp_path: Path) -> None:
+    result = building.build(model, FP32, out=tmp_path / "build", command=["edgedeploy", "build"])
+    assert result.folder == tmp_path / "build" / "stem" / "ort-fp32"
+    raw = json.loads((result.folder / "manifest.json").read_text())
+    assert raw["model_sha256"] == model.sha256
+    assert raw["precision"] == {"asked": "fp32", "runs": {"float32": 1}}
+    assert raw["inputs"] == [{"name": "image", "shape": [None, 3, 8, 8], "dtype": "float32"}]
+    assert raw["built"]["command"] == ["edgedeploy", "build"]
+    assert raw["files"][0]["size_bytes"] == (result.folder / "model.onnx").stat().st_size
+
+
+def test_second_build_does_nothing_until_something_changes(
+    model: OnnxModel, tmp_path: Path
+) -> None:
+    first = building.build(model, FP32, out=tmp_path)
+    before = (first.folder / "manifest.json").stat().st_mtime_ns
+    assert building.build(model, FP32, out=tmp_path).up_to_date
+    assert (first.folder / "manifest.json").stat().st_mtime_ns == before
+    assert not building.build(replace(model, labels=("a",) * 4), FP32, out=tmp_path).up_to_date
+    (first.folder / "model.onnx").write_bytes(b"damaged")
+    assert not building.build(replace(model, labels=("a",) * 4), FP32, out=tmp_path).up_to_date
+
+
+def test_new_calibration_rebuilds_int8_only(
+    model: OnnxModel, calibration: Calibration, tmp_path: Path
+) -> None:
+    int8 = BuildSpec(backend="ort", precision=Precision.INT8)
+    for spec in (FP32, int8):
+        building.build(model, spec, out=tmp_path, calibration=calibration)
+    other = replace(calibration, sha256="another")
+    assert building.build(model, FP32, out=tmp_path, calibration=other).up_to_date
+    assert not building.build(model, int8, out=tmp_path, calibration=other).up_to_date
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision"),
+    [
+        *(("ort", precision) for precision in Precision if precision is not Precision.BF16),
+        *(("openvino", precision) for precision in Precision),
+    ],
+)
+def test_same_inputs_give_the_same_artifact(
+    model: OnnxModel, calibration: Calibration, tmp_path: Path, backend: str, precision: Precision
+) -> None:
+    if backends.package(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    spec = BuildSpec(backend=backend, precision=precision)
+    first, second = (
+        building.build(model, spec, out=tmp_path / name, calibration=calibration).manifest
+        for name in ("one", "two")
+    )
+    assert first.sha256 == second.sha256
+
+
+def test_int8_keeps_the_answers_of_fp32_and_runs_in_int8(
+    model: OnnxModel, calibration: Calibration, tmp_path: Path
+) -> None:
+    batch = np.random.default_rng(0).uniform(-1, 1, (5, 3, 8, 8)).astype(np.float32)
+    outputs = {}
+    for precision in (Precision.FP32, Precision.INT8):
+        spec = BuildSpec(backend="ort", precision=precision)
+        result = building.build(model, spec, out=tmp_path, calibration=calibration)
+        with Runtime.load(str(result.folder)) as runtime:
+            outputs[precision] = runtime.infer(batch)
+            runs = runtime.manifest.runs
+        assert runs == {"int8" if precision is Precision.INT8 else "float32": 1}
+    np.testing.assert_allclose(outputs[Precision.INT8], outputs[Precision.FP32], atol=0.2)
+
+
+def test_int8_without_calibration_says_how_to_get_one(model: OnnxModel, tmp_path: Path) -> None:
+    spec = BuildSpec(backend="ort", precision=Precision.INT8)
+    with pytest.raises(UsageError, match=r"has no calibration[^\n]*\n.*edgedeploy calibrate"):
+        building.build(model, spec, out=tmp_path)
+
+
+def test_precision_that_the_backend_lacks_is_refused(model: OnnxModel, tmp_path: Path) -> None:
+    spec = BuildSpec(backend="ort", precision=Precision.BF16)
+    with pytest.raises(UnsupportedError, match=r"cannot build bf16\n.*--fp16 or --fp32 or --int8"):
+        building.build(model, spec, out=tmp_path)
+
+
+def test_unknown_backend_gets_a_suggestion(model: OnnxModel, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'openvino'"):
+        building.build(model, BuildSpec(backend="openvno"), out=tmp_path)
+
+
+def test_refused_model_leaves_no_artifact(tmp_path: Path) -> None:
+    proto = stem()
+    proto.graph.node[1].CopyFrom(
+        onnx.helper.make_node("FromNowhere", ["c"], ["r"], domain="com.example")
+    )
+    proto.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
+    model = model_file.read(save(proto, tmp_path / "m.onnx"))
+    with pytest.raises(BuildError, match=r"ONNX Runtime .* refused"):
+        building.build(model, FP32, out=tmp_path / "build")
+    assert list((tmp_path / "build" / "m").iterdir()) == []
+
+
+def test_interrupted_build_leaves_no_artifact(
+    model: OnnxModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(artifact, "write_manifest", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        building.build(model, FP32, out=tmp_path / "build")
+    assert list((tmp_path / "build" / "stem").iterdir()) == []
+
+
+def test_output_folder_that_cannot_be_made_is_told(model: OnnxModel, tmp_path: Path) -> None:
+    (tmp_path / "build").write_bytes(b"a file")
+    with pytest.raises(FileError, match="cannot be written"):
+        building.build(model, FP32, out=tmp_path / "build")
