@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 EVALUATION = "eval.json"
 SHIPPED_SCHEMA = "edgedeploy.accuracy/1"
-_KEYS = ("top1", "top5", "agreement", "count", "data_digest")
+_KEYS = ("top1", "top5", "agreement", "count", "data", "data_digest", "date")
 
 
 def find(folder: Path, manifest: Manifest, shipped: Path) -> dict[str, Any] | None:
@@ -27,13 +27,15 @@ def find(folder: Path, manifest: Manifest, shipped: Path) -> dict[str, Any] | No
             figure is that of the maintainers' machine and is marked with its date.
 
     Returns:
-        ``{"source": "eval" | "shipped", "top1": 0.61, …}``; None where nobody has measured it.
+        ``{"source": "eval" | "shipped", "top1": 0.61, "date": "2026-11-22", …}``; None where
+        nobody has measured this very artifact.
 
     Raises:
         FileError: A file is there and damaged.
     """
     own = _load(folder / EVALUATION)
-    if own is not None:
+    # built anew since: the evaluation is of another engine
+    if own is not None and own.get("artifact_sha256", manifest.sha256) == manifest.sha256:
         return {"source": "eval", **_picked(own, folder / EVALUATION)}
     table = _load(shipped)
     if table is None:
@@ -55,7 +57,7 @@ def find(folder: Path, manifest: Manifest, shipped: Path) -> dict[str, Any] | No
         ) from error
     if entry is None:
         return None
-    return {"source": "shipped", "date": date, **_picked(entry, shipped)}
+    return {"source": "shipped", **_picked(entry, shipped), "date": date}
 
 
 def _load(path: Path) -> dict[str, Any] | None:
@@ -79,7 +81,7 @@ def _picked(entry: object, path: Path) -> dict[str, Any]:
     """Keep what a record says; shares must lie in 0 to 1."""
     if not isinstance(entry, dict):
         raise FileError(f"{path} is damaged: an entry is no object", fix="evaluate again")
-    picked = {key: entry[key] for key in (*_KEYS, "data") if key in entry}
+    picked = {key: entry[key] for key in _KEYS if key in entry}
     for key in ("top1", "top5", "agreement"):
         share = picked.get(key)
         if share is not None and not (isinstance(share, (int, float)) and 0 <= share <= 1):

@@ -74,7 +74,7 @@ def _document(
         "model": manifest.model,
         "variant": manifest.variant,
         "artifact": _artifact(manifest),
-        "device": {**result["board"], "power_mode": None, "clocks": None},
+        "device": {**result["board"], "clocks": None},
         "environment": {
             "edgedeploy": edgedeploy.__version__,
             "backend": result["runtime"]["library"],
@@ -162,7 +162,7 @@ def _verdict(samples: Array, summary: Summary, result: Mapping[str, Any]) -> dic
 def _reasons(summary: Summary, known: Mapping[str, Any] | None) -> dict[str, str]:
     """Say of each null why it is one; power has its own ``power_reason``."""
     reasons = {
-        f"latency_ms.{name}": f"{summary.count} samples, it needs {stats.required_samples(share)}: "
+        f"latency_ms.{name}": f"fewer than {stats.required_samples(share)} samples: "
         "measure for longer with --duration"
         for name, share in _SHARES.items()
         if getattr(summary, name) is None

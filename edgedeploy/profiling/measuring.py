@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float, float], None]
 
 
+_THIS_MACHINE = ("auto", "local")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSpec:
     """How to measure. The CLI makes this, nothing else.
 
     Attributes:
-        device: ``"auto"``: wherever the worker is; else the name of a board that it must be.
+        device: ``"auto"`` or ``"local"``: wherever the worker is; else the board it must be on.
         scenario: ``"single"``: one image at a time, the next when the last is done.
         duration_s: Seconds that the timed calls last, at least.
         min_runs: Timed calls, at least.
@@ -111,7 +114,7 @@ def _job(artifact: Path, spec: ProfileSpec) -> dict[str, Any]:
         "artifact": str(artifact.absolute()),
         "threads": spec.threads,
         "device": spec.engine_device,
-        "board": None if spec.device == "auto" else spec.device,
+        "board": None if spec.device in _THIS_MACHINE else spec.device,
         "side": spec.side,
         "scenario": spec.scenario,
         "duration_s": spec.duration_s,

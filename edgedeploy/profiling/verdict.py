@@ -71,18 +71,12 @@ def judge(samples: Array, summary: Summary, conditions: Conditions) -> Verdict:
 
 def _doubts(samples: Array, summary: Summary, conditions: Conditions) -> Iterator[str]:
     if not conditions.settled:
-        yield (
-            f"warm-up did not settle: after {conditions.warm_up_s:.1f} s the means of consecutive "
-            "windows still differed by more than 10 %"
-        )
+        yield f"warm-up did not settle within {conditions.warm_up_s:.1f} s"
     if len(samples) < _FEW:
-        yield f"{_samples(len(samples))}, {_FEW} are the fewest that say something of the tail"
+        yield f"only {_samples(len(samples))}, {_FEW} are the fewest that tell of the tail"
     drift = stats.drift(samples) if len(samples) >= 3 else 0.0
     if abs(drift) > _DRIFT:
-        yield (
-            f"drift: the last third of the calls took {abs(drift):.0%} "
-            f"{'longer' if drift > 0 else 'less'} than the first"
-        )
+        yield f"drift of {drift:+.0%} from the first third of the calls to the last"
     spread = stats.spread(samples)
     if spread > _SPREAD:
         yield f"unsteady: the middle half of the calls spans {spread:.0%} of the median"

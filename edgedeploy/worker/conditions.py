@@ -8,8 +8,10 @@ from typing import Any, Dict, NamedTuple, Optional
 import numpy as np
 
 from ..meters import cpu, energy, process
+from ..meters.board import BoardFacts
 from ..meters.counters import EnergyMeter
 from ..meters.sysfs import join, read_text
+from ..runtime.errors import UnsupportedError
 
 _BUSY_COLUMNS = (0, 1, 2, 5, 6, 7)  # user, nice, system, irq, softirq, steal; guest is in user
 
@@ -80,7 +82,8 @@ class Window:
         if busy_s is None or self._busy_s is None or window_ns <= 0:
             return None
         others_s = (busy_s - self._busy_s) - (_own_s() - self._own_s)
-        return max(others_s, 0.0) / (window_ns / 1e9)
+        # the kernel counts in ticks of 10 ms: short windows would overshoot
+        return min(max(others_s, 0.0) / (window_ns / 1e9), float(os.cpu_count() or 1))
 
     def _waits(self) -> Dict[str, Optional[int]]:
         now = process.scheduling(self._root)
@@ -88,6 +91,19 @@ class Window:
             name: None if last is None or first is None else last - first
             for name, first, last in zip(now._fields, self._scheduling, now)
         }
+
+
+def require_board(wanted: Optional[str], facts: BoardFacts) -> None:
+    """Refuse to measure on another board than the one asked for.
+
+    Raises:
+        UnsupportedError: ``facts`` are not those of ``wanted``.
+    """
+    if wanted is not None and wanted != facts.name:
+        raise UnsupportedError(
+            f"--device {wanted} was asked for, this machine is {facts.name!r} ({facts.model})",
+            fix=f"run this on the {wanted} itself, or leave --device out to measure this machine",
+        )
 
 
 def environment(root: str = "/") -> Dict[str, str]:

@@ -2,9 +2,10 @@
 
 from typing import Any, Dict
 
+from ..meters import board
 from . import conditions
 
 
 def probe() -> Dict[str, Any]:
     """Return the versions and the board, as JSON values."""
-    return {"environment": conditions.environment(), "board": {"name": "local", "model": None}}
+    return {"environment": conditions.environment(), "board": dict(board.detect()._asdict())}

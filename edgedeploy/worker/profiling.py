@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
 
 import numpy as np
 
-from ..meters import process
+from ..meters import board, process
 from ..runtime import manifest
 from ..runtime.choosing import BACKENDS
 from ..runtime.errors import UsageError
@@ -30,12 +30,26 @@ _PAIR_LEAST_S = 0.2
 _T = TypeVar("_T")
 
 
-def profile(job: ProfileJob, channel: Channel) -> Dict[str, Any]:
+def profile(
+    job: ProfileJob,
+    channel: Channel,
+    load: Callable[..., Any] = Runtime.load,
+) -> Dict[str, Any]:
     """Measure an artifact in this process, which must be fresh for the memory to mean something.
+
+    Args:
+        job: What to measure, and how.
+        channel: Hears of each phase, and of the progress of the timed calls.
+        load: Opens the artifact.
+
+    Returns:
+        JSON values; `edgedeploy.profiling.deriving` says what they mean.
 
     Raises:
         EdgeDeployError: The artifact does not load here, or this is another board.
     """
+    facts = board.detect()
+    conditions.require_board(job.board, facts)
     known = manifest.read(job.artifact)
     batch = random_batch(known, job.side, job.batch, job.seed)
     memory = {"start": process.memory()}
@@ -44,9 +58,7 @@ def profile(job: ProfileJob, channel: Channel) -> Dict[str, Any]:
     _, import_ms = _timed(lambda: _import_vendor(known.backend))
     memory["import"] = process.memory()
     channel.phase("load")
-    runtime, load_ms = _timed(
-        lambda: Runtime.load(job.artifact, threads=job.threads, device=job.device)
-    )
+    runtime, load_ms = _timed(lambda: load(job.artifact, threads=job.threads, device=job.device))
     with runtime:
         memory["load"] = process.memory()
         channel.phase("first inference")
@@ -62,7 +74,7 @@ def profile(job: ProfileJob, channel: Channel) -> Dict[str, Any]:
             cold_start_ms={"import": import_ms, "load": load_ms, "first_inference": first_ms},
             memory={phase: dict(seen._asdict()) for phase, seen in memory.items()},
             environment=conditions.environment(),
-            board={"name": "local", "model": None},
+            board=dict(facts._asdict()),
         )
 
 
@@ -116,15 +128,17 @@ def _measure(
     warmed = timing.warm_up(call, job.warm_up)
     channel.phase("timing")
     window = conditions.Window(runs_on="gpu" if runtime.manifest.backend == "trt" else "cpu")
-    window.open()
-    samples = timing.time_calls(call, job.duration_s, job.min_runs, tick=channel.progress)
-    seen = window.close(samples.window_ns)
+    with timing.no_garbage_collection():
+        window.open()
+        samples = timing.time_calls(call, job.duration_s, job.min_runs, tick=channel.progress)
+        seen = window.close(samples.window_ns)
     channel.phase("overhead")
-    bound, infer = timing.time_pairs(
-        call,
-        lambda: runtime.infer(batch),
-        max(_PAIR_SHARE * job.duration_s, _PAIR_LEAST_S),
-    )
+    with timing.no_garbage_collection():
+        bound, infer = timing.time_pairs(
+            call,
+            lambda: runtime.infer(batch),
+            max(_PAIR_SHARE * job.duration_s, _PAIR_LEAST_S),
+        )
     return {
         "samples": encode(samples.ns),
         "count": len(samples.ns),

@@ -11,6 +11,7 @@ Clock = Callable[[], int]
 
 _FIRST_BUFFER = 65536
 _PAIRS = (20, 2000)
+_TICK_NS = 1000000000
 
 
 class WarmUp(NamedTuple):
@@ -92,8 +93,8 @@ def time_calls(
 ) -> Samples:
     """Time one call after the other until the loop has lasted long enough and holds enough calls.
 
-    Single-stream rules: a call starts when the last one has returned. Nothing is dropped; the
-    garbage collector is off meanwhile.
+    Single-stream rules: a call starts when the last one has returned. Nothing is
+    dropped.
 
     Args:
         call: One inference with its input bound; blocks until the output is in host memory.
@@ -104,30 +105,26 @@ def time_calls(
     """
     samples = array("q", bytes(8 * _FIRST_BUFFER))
     count = 0
-    with no_garbage_collection():
-        first_ns = end_ns = clock()
-        until_ns = first_ns + int(duration_s * 1e9)
-        tick_ns = first_ns + 1000000000
-        while count < max(min_runs, 1) or end_ns < until_ns:
-            if count == len(samples):
-                samples.extend(array("q", bytes(8 * count)))
-            start_ns = clock()
-            call()
-            end_ns = clock()
-            samples[count] = end_ns - start_ns
-            count += 1
-            if end_ns >= tick_ns:
-                tick_ns = end_ns + 1000000000
-                if tick is not None:
-                    tick(count, (end_ns - first_ns) / 1e9)
+    first_ns = end_ns = clock()
+    until_ns = first_ns + int(duration_s * 1e9)
+    tick_ns = first_ns + _TICK_NS
+    while count < max(min_runs, 1) or end_ns < until_ns:
+        if count == len(samples):
+            samples.extend(array("q", bytes(8 * count)))
+        start_ns = clock()
+        call()
+        end_ns = clock()
+        samples[count] = end_ns - start_ns
+        count += 1
+        if end_ns >= tick_ns:
+            tick_ns = end_ns + _TICK_NS
+            if tick is not None:
+                tick(count, (end_ns - first_ns) / 1e9)
     return Samples(samples[:count], end_ns - first_ns)
 
 
 def time_pairs(
-    first: Call,
-    second: Call,
-    duration_s: float,
-    clock: Clock = monotonic_ns,
+    first: Call, second: Call, duration_s: float, clock: Clock = monotonic_ns
 ) -> Tuple["array[int]", "array[int]"]:
     """Time two calls in turns, A B B A A B …, so that drift meets both alike.
 
@@ -141,15 +138,14 @@ def time_pairs(
         Nanoseconds of each, pair by pair.
     """
     times = (array("q"), array("q"))
-    with no_garbage_collection():
-        until_ns = clock() + int(duration_s * 1e9)
-        while len(times[0]) < _PAIRS[0] or (len(times[0]) < _PAIRS[1] and clock() < until_ns):
-            order = (0, 1) if len(times[0]) % 2 == 0 else (1, 0)
-            for which in order:
-                call = second if which else first
-                start_ns = clock()
-                call()
-                times[which].append(clock() - start_ns)
+    until_ns = clock() + int(duration_s * 1e9)
+    while len(times[0]) < _PAIRS[0] or (len(times[0]) < _PAIRS[1] and clock() < until_ns):
+        order = (0, 1) if len(times[0]) % 2 == 0 else (1, 0)
+        for which in order:
+            call = second if which else first
+            start_ns = clock()
+            call()
+            times[which].append(clock() - start_ns)
     return times
 
 

@@ -1,0 +1,1 @@
+"""Profiles as something to look at: one table of values, shown in several forms."""

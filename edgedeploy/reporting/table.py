@@ -1,0 +1,225 @@
+"""The table of all variants: rows of values from records, and how each column is written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from edgedeploy.profiling.records import ProfileRecord
+
+MARKS = {"measured": "", "suspect": "?", "invalid": "!"}
+"""What stands before the median of a row whose verdict is not ``measured``."""
+
+_PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What a table says of one profile; what is not known is None.
+
+    Attributes:
+        model: Name of the model.
+        alpha: Width multiplier; None for a model that is none of the zoo's.
+        rho: Resolution over base resolution; None as alpha.
+        backend: Word of the backend.
+        precision: What was asked.
+        device: Name of the board, or ``"local"``.
+        p50_ms: Median latency.
+        p99_ms: None with too few samples.
+        throughput_ips: Images per second of this scenario.
+        peak_rss_mb: The worker's largest resident memory, in 10⁶ bytes.
+        engine_mb: Size of the engine's files, in 10⁶ bytes.
+        top1: Share from 0 to 1.
+        top1_shipped: When the figure was measured, if it shipped with the model; else None.
+        verdict: ``"measured"``, ``"suspect"`` or ``"invalid"``.
+        verdict_reasons: Why it is not ``"measured"``.
+        reasons: Why a value is None, by the name of its attribute.
+        setup: What it was measured with, in words.
+    """
+
+    model: str
+    alpha: float | None
+    rho: float | None
+    backend: str
+    precision: str
+    device: str
+    p50_ms: float
+    p99_ms: float | None
+    throughput_ips: float | None
+    peak_rss_mb: float | None
+    engine_mb: float
+    top1: float | None
+    top1_shipped: str | None
+    verdict: str
+    verdict_reasons: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    setup: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a footnote calls this row."""
+        return f"{self.model} {self.backend} {self.precision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes:
+        title: In the head.
+        attribute: Of `Row`; a footnote explains its None.
+        write: Makes the cell's text; None becomes a dash.
+        is_number: Whether it is aligned to the right.
+    """
+
+    title: str
+    attribute: str
+    write: Callable[[Row], str | None]
+    is_number: bool = True
+
+
+def rows(records: Iterable[ProfileRecord]) -> list[Row]:
+    """Return the latest record of each model, backend, precision and device, sorted by model.
+
+    Numbers in names sort as numbers: ``…_96`` comes before ``…_112``.
+    """
+    latest: dict[tuple[str, ...], ProfileRecord] = {}
+    for record in sorted(records, key=lambda record: record.created):
+        latest[record.key] = record
+    return sorted((_row(record) for record in latest.values()), key=_order)
+
+
+def columns(shown: Sequence[Row]) -> list[Column]:
+    """Return the columns, the dearest first; the device only where there are several."""
+    return [
+        column
+        for column in _COLUMNS
+        if column.attribute != "device" or len({row.device for row in shown}) > 1
+    ]
+
+
+def footnotes(shown: Sequence[Row], visible: Sequence[Column]) -> list[str]:
+    """Explain each dash and each mark of a table, once."""
+    notes: list[str] = []
+    for column in visible:
+        reasons = sorted(
+            {
+                row.reasons.get(column.attribute, "not in the profile")
+                for row in shown
+                if column.write(row) is None
+            }
+        )
+        notes += [f"– {column.title}: {reason}" for reason in reasons]
+    dates = sorted({row.top1_shipped for row in shown if row.top1_shipped is not None})
+    if dates and any(column.attribute == "top1" for column in visible):
+        notes.append(
+            f"* shipped with the model, measured {', '.join(dates)}; edgedeploy eval measures here"
+        )
+    notes += [
+        f"{MARKS[row.verdict]} {row.name}: {row.verdict}: {'; '.join(row.verdict_reasons)}"
+        for row in shown
+        if MARKS[row.verdict]
+    ]
+    return notes
+
+
+def setups(shown: Sequence[Row]) -> list[str]:
+    """Return what the rows were measured with, each once."""
+    return sorted({row.setup for row in shown})
+
+
+def _row(record: ProfileRecord) -> Row:
+    document = record.document
+    variant = document["variant"] or {}
+    latency, memory = document["latency_ms"], document["memory_mb"]
+    accuracy = document["accuracy"] or {}
+    reasons = document.get("reasons", {})
+    model, backend, precision, device = record.key
+    no_variant = "not a model of the zoo"
+    return Row(
+        model=model,
+        alpha=variant.get("alpha"),
+        rho=variant.get("rho"),
+        backend=backend,
+        precision=precision,
+        device=device,
+        p50_ms=latency["p50"],
+        p99_ms=latency["p99"],
+        throughput_ips=document["throughput_ips"],
+        peak_rss_mb=memory["peak_rss"],
+        engine_mb=memory["engine"],
+        top1=accuracy.get("top1"),
+        top1_shipped=accuracy.get("date") if accuracy.get("source") == "shipped" else None,
+        verdict=record.level,
+        verdict_reasons=record.reasons,
+        reasons={
+            "alpha": no_variant,
+            "rho": no_variant,
+            "p99_ms": reasons.get("latency_ms.p99", "too few samples"),
+            "top1": reasons.get("accuracy", "not evaluated: edgedeploy eval ARTIFACT --data DIR"),
+            "peak_rss_mb": "the system does not tell",
+        },
+        setup=_setup(record),
+    )
+
+
+def _setup(record: ProfileRecord) -> str:
+    document = record.document
+    device, environment = document["device"], document["environment"]
+    threads = document.get("threads")
+    parts = [
+        f"{device['name']} ({device['model']})" if device["model"] else device["name"],
+        str(environment.get("backend")),
+        f"Python {environment.get('python')}",
+        None if threads is None else f"{threads} threads",
+        f"scenario {document['scenario']}, batch 1" if "input_shape" in document else None,
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _order(row: Row) -> tuple[object, ...]:
+    # split at numbers: text and number take turns, so like is compared with like
+    words = _NUMBER.split(row.model)
+    natural = tuple(float(word) if i % 2 else word for i, word in enumerate(words))
+    known = row.precision in _PRECISIONS
+    place = _PRECISIONS.index(row.precision) if known else len(_PRECISIONS)
+    return (natural, row.backend, place, row.precision, row.device)
+
+
+def _write_ms(value: float | None) -> str | None:
+    if value is None:
+        return None
+    decimals = 3 if value < 10 else 2 if value < 100 else 1
+    return f"{value:.{decimals}f}"
+
+
+def _write_top1(row: Row) -> str | None:
+    if row.top1 is None:
+        return None
+    return f"{row.top1:.1%}{'*' if row.top1_shipped is not None else ''}"
+
+
+def _fixed(value: float | None, decimals: int) -> str | None:
+    return None if value is None else f"{value:.{decimals}f}"
+
+
+_COLUMNS = (
+    Column("model", "model", lambda row: row.model, is_number=False),
+    Column("α", "alpha", lambda row: _fixed(row.alpha, 2)),
+    Column("ρ", "rho", lambda row: _fixed(row.rho, 3)),
+    Column("backend", "backend", lambda row: row.backend, is_number=False),
+    Column("precision", "precision", lambda row: row.precision, is_number=False),
+    Column("device", "device", lambda row: row.device, is_number=False),
+    Column("p50 ms", "p50_ms", lambda row: f"{MARKS[row.verdict]}{_write_ms(row.p50_ms)}"),
+    Column("p99 ms", "p99_ms", lambda row: _write_ms(row.p99_ms)),
+    Column("img/s", "throughput_ips", lambda row: _fixed(row.throughput_ips, 1)),
+    Column("peak RSS MB", "peak_rss_mb", lambda row: _fixed(row.peak_rss_mb, 1)),
+    Column("engine MB", "engine_mb", lambda row: _fixed(row.engine_mb, 2)),
+    Column("top-1", "top1", _write_top1),
+    Column("verdict", "verdict", lambda row: row.verdict, is_number=False),
+)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edgedeploy import stats
+from edgedeploy.errors import FileError, MeasurementError
+from tests.profiling.documents import raw_result, record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_record_has_the_form_of_the_design(tmp_path: Path) -> None:
+    document = record(tmp_path / "a").document
+    assert document["schema"] == "edgedeploy.profile/1"
+    assert document["created"] == "2026-11-22T07:30:00Z"
+    assert document["artifact"]["backend"] == "ort"
+    assert document["device"] == {
+        "name": "local",
+        "model": "Intel N100",
+        "power_mode": None,
+        "clocks": None,
+    }
+    assert document["environment"]["backend"] == "onnxruntime 1.2.3"
+    assert document["inside"] == ["h2d", "compute", "d2h"]
+    assert document["cold_start_ms"] == {"import": 60.0, "load": 30.0, "first_inference": 5.0}
+    assert document["memory_mb"]["peak_rss"] == 90.0
+    assert document["memory_mb"]["device"] is None
+    assert document["throughput_ips"] == pytest.approx(1000 / 2.01)
+    assert document["accuracy"] is None
+
+
+def test_latency_is_in_milliseconds_and_the_samples_are_whole(tmp_path: Path) -> None:
+    ns = [1_000_000] * 600 + [3_000_000] * 100
+    made = record(tmp_path / "a", result=raw_result(ns))
+    latency = made.document["latency_ms"]
+    assert (latency["p50"], latency["p99"], latency["max"], latency["count"]) == (1, 3, 3, 700)
+    assert latency["p50"] == stats.percentile(made.samples_ns(), 0.5) / 1e6
+    assert made.samples_ns().tolist() == ns
+
+
+def test_a_percentile_without_enough_samples_is_null_with_what_it_needs(tmp_path: Path) -> None:
+    document = record(tmp_path / "a", result=raw_result([1_000_000] * 100)).document
+    assert document["latency_ms"]["p90"] == 1
+    assert document["latency_ms"]["p99"] is None
+    assert "fewer than 662 samples" in document["reasons"]["latency_ms.p99"]
+    assert "latency_ms.p90" not in document["reasons"]
+
+
+def test_the_overhead_is_the_median_of_the_paired_differences(tmp_path: Path) -> None:
+    # 5, 7 and 3 µs: a slow pair is slow on both sides and does not count
+    assert record(tmp_path / "a").document["infer_overhead_us"] == 5.0
+
+
+def test_no_sensor_is_no_number(tmp_path: Path) -> None:
+    document = record(tmp_path / "a").document
+    assert document["power"] is None
+    assert document["energy_mj_per_inference"] is None
+    assert document["power_reason"] == "no sensor measured it: rapl: not here"
+
+
+def test_energy_is_divided_among_the_inferences_of_its_window(tmp_path: Path) -> None:
+    energy = {
+        "joules": 6.0,
+        "window_ns": 3_000_000_000,
+        "rails": {"package-0": 6.0},
+        "rule": "package-0",
+        "reason": None,
+    }
+    document = record(tmp_path / "a", result=raw_result(energy=energy)).document
+    assert document["power"]["mean_w"] == 2.0
+    assert document["power"]["rails"] == {"package-0": 6.0}
+    assert document["power_reason"] is None
+    assert document["energy_mj_per_inference"] == pytest.approx(6.0)
+
+
+def test_accuracy_is_kept_with_its_source(tmp_path: Path) -> None:
+    known = {"source": "shipped", "date": "2026-11-20", "top1": 0.61}
+    document = record(tmp_path / "a", known=known).document
+    assert document["accuracy"] == known
+    assert "accuracy" not in document["reasons"]
+
+
+def test_the_verdict_hears_of_the_conditions(tmp_path: Path) -> None:
+    busy = {"cpus": 2, "other_cpus": 1.5}
+    made = record(tmp_path / "a", result=raw_result([10**6] * 1000, conditions=busy))
+    assert made.level == "suspect"
+    assert made.reasons == ("other processes kept 1.5 of 2 CPUs busy",)
+
+
+@pytest.mark.parametrize("lost", ["samples", "window_ns", "runtime", "memory", "energy_reason"])
+def test_a_result_that_lacks_something_is_a_measurement_error(tmp_path: Path, lost: str) -> None:
+    result = raw_result()
+    del result[lost]
+    with pytest.raises(MeasurementError, match="not in this version's form") as caught:
+        record(tmp_path / "a", result=result)
+    assert "same version" in caught.value.fix
+
+
+def test_a_result_without_samples_is_a_measurement_error(tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="holds no sample"):
+        record(tmp_path / "a", result=raw_result([], window_ns=1))
+
+
+def test_a_result_with_nonsense_in_it_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"worker's result is damaged: cold_start_ms\.load"):
+        record(tmp_path / "a", result=raw_result(cold_start_ms={"load": "fast"}))
+
+
+def test_samples_are_integers_of_nanoseconds(tmp_path: Path) -> None:
+    assert record(tmp_path / "a").samples_ns().dtype == np.int64

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgedeploy.errors import ArtifactError, UnsupportedError, UsageError
+from edgedeploy.profiling import measuring, records
+from edgedeploy.profiling.measuring import ProfileSpec
+from tests.artifacts import write_artifact
+
+VARIANT = {"family": "mobilenet_v1", "alpha": 0.25, "resolution": 8, "rho": 0.5}
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    return write_artifact(tmp_path / "artifact", variant=VARIANT)
+
+
+def test_an_artifact_becomes_a_record_that_can_be_kept(artifact: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, float, float]] = []
+    record = measuring.profile(
+        artifact,
+        ProfileSpec(duration_s=0.2, threads=1, min_runs=700),
+        progress=lambda text, done, total: told.append((text, done, total)),
+    )
+    document = record.document
+    assert document["variant"] == VARIANT
+    assert document["latency_ms"]["count"] == len(record.samples_ns()) >= 700
+    assert document["latency_ms"]["p99"] >= document["latency_ms"]["p50"] > 0
+    assert document["threads"] == 1
+    assert document["memory_mb"]["peak_rss"] > document["memory_mb"]["rss"]["start"] > 5
+    assert ("timing", 0.0, 0.2) in told
+    assert records.read(records.write(record, tmp_path / "profiles")) == record
+
+
+def test_another_python_measures_with_a_copy(artifact: Path) -> None:
+    spec = ProfileSpec(duration_s=0.05, threads=1, python=Path(sys.executable))
+    assert measuring.profile(artifact, spec).document["latency_ms"]["count"] >= 64
+
+
+def test_a_board_that_this_machine_is_not_is_refused_with_both(artifact: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"--device jetson-nano was asked for.*'local'"):
+        measuring.profile(artifact, ProfileSpec(device="jetson-nano"))
+
+
+def test_a_folder_that_is_no_artifact_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="is no artifact"):
+        measuring.profile(tmp_path, ProfileSpec())
+
+
+def test_a_vendor_device_that_is_not_there_comes_back_as_unsupported(artifact: Path) -> None:
+    with pytest.raises(UnsupportedError, match="GPU"):
+        measuring.profile(artifact, ProfileSpec(engine_device="GPU"))
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"duration_s": -1.0},
+        {"duration_s": float("nan")},
+        {"min_runs": 0},
+        {"timeout_s": 0.0},
+    ],
+)
+def test_impossible_wishes_are_refused(wishes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="cannot time"):
+        ProfileSpec(**wishes)
+
+
+def test_a_scenario_of_another_version_is_unsupported() -> None:
+    with pytest.raises(UnsupportedError, match=r"'camera' was asked for.*'single'"):
+        ProfileSpec(scenario="camera")

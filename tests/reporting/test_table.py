@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from edgedeploy.reporting import document, table
+from tests.reporting.profiles import made, sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_rows_are_sorted_by_model_with_numbers_as_numbers(tmp_path: Path) -> None:
+    records = sweep(tmp_path)
+    random.Random(3).shuffle(records)
+    assert [(row.model, row.backend, row.precision) for row in table.rows(records)] == [
+        ("mobilenet_v1_0.25_96_cifar10", "openvino", "fp32"),
+        ("mobilenet_v1_0.25_96_cifar10", "openvino", "int8"),
+        ("mobilenet_v1_0.25_96_cifar10", "ort", "fp32"),
+        ("mobilenet_v1_0.25_96_cifar10", "ort", "int8"),
+        ("mobilenet_v1_0.25_112_cifar10", "openvino", "fp32"),
+        ("mobilenet_v1_0.25_112_cifar10", "openvino", "int8"),
+        ("mobilenet_v1_0.25_112_cifar10", "ort", "fp32"),
+        ("mobilenet_v1_0.25_112_cifar10", "ort", "int8"),
+        ("my|net[red]", "ort", "fp32"),
+    ]
+
+
+def test_names_that_begin_with_numbers_sort_beside_those_that_do_not(tmp_path: Path) -> None:
+    models = ["net", "9net", "10net", "net2"]
+    rows = table.rows([made(tmp_path, model=model) for model in models])
+    assert [row.model for row in rows] == ["9net", "10net", "net", "net2"]
+
+
+def test_the_latest_record_of_a_key_counts_whatever_its_place(tmp_path: Path) -> None:
+    new = made(tmp_path, created="2026-11-22T08:00:00Z", latency_ms__p50=2.0)
+    old = made(tmp_path, created="2026-11-21T09:00:00Z", latency_ms__p50=1.0)
+    for records in ([old, new], [new, old]):
+        (row,) = table.rows(records)
+        assert row.p50_ms == 2.0
+
+
+def test_two_devices_are_two_rows_and_bring_a_column(tmp_path: Path) -> None:
+    here = made(tmp_path)
+    there = made(tmp_path, device__name="jetson-nano")
+    rows = table.rows([here, there])
+    assert [row.device for row in rows] == ["jetson-nano", "local"]
+    assert "device" in [column.title for column in table.columns(rows)]
+    assert "device" not in [column.title for column in table.columns(rows[:1])]
+
+
+def test_rows_hold_values_and_not_text(tmp_path: Path) -> None:
+    row = table.rows([made(tmp_path, accuracy={"source": "eval", "top1": 0.61})])[0]
+    assert (row.top1, row.top1_shipped) == (0.61, None)
+    assert (row.peak_rss_mb, row.p50_ms) == (90.0, 1.0)
+
+
+def test_every_dash_has_a_footnote_and_each_reason_stands_once(tmp_path: Path) -> None:
+    rows = table.rows(sweep(tmp_path))
+    columns = table.columns(rows)
+    notes = table.footnotes(rows, columns)
+    for column in columns:
+        if any(column.write(row) is None for row in rows):
+            assert any(note.startswith(f"– {column.title}: ") for note in notes)
+    assert len(notes) == len(set(notes))
+
+
+def test_the_median_of_a_doubtful_row_is_marked_and_explained(tmp_path: Path) -> None:
+    reasons = ["the clock stood still"]
+    row = table.rows(
+        [made(tmp_path, verdict={"level": "invalid", "reasons": reasons}, latency_ms__p50=0.5)]
+    )[0]
+    columns = {column.title: column for column in table.columns([row])}
+    assert columns["p50 ms"].write(row) == "!0.500"
+    assert table.footnotes([row], [columns["p50 ms"]]) == [
+        "! small ort fp32: invalid: the clock stood still"
+    ]
+
+
+def test_footnotes_speak_of_visible_columns_only(tmp_path: Path) -> None:
+    rows = table.rows([made(tmp_path, latency_ms__p99=None)])
+    notes = table.footnotes(rows, table.columns(rows)[:1])
+    assert notes == []
+
+
+def test_the_json_form_holds_each_record_whole(tmp_path: Path) -> None:
+    record = made(tmp_path)
+    assert document.document([record]) == {"profiles": [record.document]}

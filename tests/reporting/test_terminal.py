@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from edgedeploy.reporting import table, terminal
+from tests.reporting.profiles import made, sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edgedeploy.reporting.table import Row
+
+TITLES = [column.title for column in table._COLUMNS if column.title != "device"]
+
+
+def shown(rows: Sequence[Row], *, width: int, is_terminal: bool = True) -> list[str]:
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width, force_terminal=is_terminal, color_system=None, legacy_windows=False
+    )
+    terminal.show(rows, console)
+    return out.getvalue().splitlines()
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[Row]:
+    return table.rows(sweep(tmp_path))
+
+
+@pytest.mark.parametrize("width", [200, 120, 100, 80, 60, 45, 30])
+def test_the_table_fits_and_drops_its_last_columns_first(rows: list[Row], width: int) -> None:
+    lines = shown(rows, width=width)
+    assert max(map(cell_len, lines)) <= width
+    kept = sum(title in lines[0] for title in TITLES)
+    assert [title for title in TITLES if title in lines[0]] == TITLES[:kept]
+    for row, line in zip(rows, lines[1:], strict=False):
+        assert line.startswith(row.model)
+    if kept < len(TITLES):
+        assert f"too narrow for: {TITLES[kept]}" in " ".join(lines)
+
+
+def test_a_wider_terminal_would_have_shown_one_column_more(rows: list[Row]) -> None:
+    full = max(map(len, shown(rows, width=500)[: 1 + len(rows)]))
+    assert shown(rows, width=full)[0].endswith("verdict")
+    assert not shown(rows, width=full - 1)[0].endswith("verdict")
+
+
+def test_a_names_own_width_is_never_cut(rows: list[Row]) -> None:
+    lines = shown(rows, width=10)
+    assert "mobilenet_v1_0.25_96_cifar10" in lines
+
+
+def test_off_a_terminal_nothing_is_dropped_or_wrapped(tmp_path: Path) -> None:
+    rows = table.rows([made(tmp_path, model="m" * 300)])
+    lines = shown(rows, width=80, is_terminal=False)
+    assert lines[0].split()[-1] == "verdict"
+    assert lines[1].startswith("m" * 300)
+    assert "top-1: not evaluated: edgedeploy eval ARTIFACT --data DIR" in "\n".join(lines)
+    assert len(lines) == 2 + len(table.footnotes(rows, table.columns(rows)))
+
+
+def test_numbers_stand_under_each_other(rows: list[Row]) -> None:
+    lines = shown(rows, width=200)
+    end = lines[0].index("p50 ms") + len("p50 ms")
+    for line in lines[1 : 1 + len(rows)]:
+        assert line[end - 1].isdigit()
+        assert line[end : end + 1] in ("", " ")
+
+
+def test_brackets_in_a_name_are_no_markup(rows: list[Row]) -> None:
+    assert any(line.startswith("my|net[red]") for line in shown(rows, width=200))

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgedeploy.errors import UnsupportedError, UsageError
+from edgedeploy.worker import jobs
+from edgedeploy.worker.jobs import ProbeJob, ProfileJob
+from edgedeploy.worker.timing import WarmUp
+
+
+def line(**values: Any) -> str:
+    return json.dumps({"job": "profile", "artifact": "build/m/ort-fp32", **values})
+
+
+def test_a_job_without_wishes_has_the_defaults() -> None:
+    assert jobs.parse(line()).job == ProfileJob("build/m/ort-fp32")
+    assert not jobs.parse(line()).watch_stdin
+
+
+def test_every_wish_arrives() -> None:
+    order = jobs.parse(
+        line(
+            threads=2,
+            device="CPU",
+            board="jetson-nano",
+            side=[128, 160],
+            batch=4,
+            duration_s=1,
+            min_runs=10,
+            seed=3,
+            warm_up={"max_s": 2.5},
+            watch_stdin=True,
+        )
+    )
+    assert order.job == ProfileJob(
+        artifact="build/m/ort-fp32",
+        threads=2,
+        device="CPU",
+        board="jetson-nano",
+        side=(128, 160),
+        batch=4,
+        duration_s=1,
+        min_runs=10,
+        seed=3,
+        warm_up=WarmUp(max_s=2.5),
+    )
+    assert order.watch_stdin
+
+
+def test_a_probe_is_a_job_of_its_own() -> None:
+    assert jobs.parse('{"job": "probe"}').job == ProbeJob()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"job": "burn"}',
+        '{"job": ["profile"]}',
+        '{"job": "profile"}',
+        '{"job": "probe", "artifact": "x"}',
+        line(speed=3),
+        line(artifact=7),
+        line(threads=0),
+        line(threads=True),
+        line(threads="2"),
+        line(duration_s=-1),
+        line(duration_s=float("nan")),
+        line(min_runs=0),
+        line(min_runs=2.5),
+        line(batch=0),
+        line(seed=-1),
+        line(side=[224]),
+        line(side=[0, 224]),
+        line(side=["a", "b"]),
+        line(warm_up={"window_runs": 0}),
+        line(warm_up={"min_s": 3, "max_s": 2}),
+        line(warm_up={"patience": 2}),
+        line(warm_up=[]),
+        line(warm_up={"tolerance": "much"}),
+        "[" * 100_000,
+    ],
+)
+def test_a_job_that_makes_no_sense_is_a_usage_error_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError, match="the job on stdin cannot be read") as caught:
+        jobs.parse(text)
+    assert '{"job": "profile"' in caught.value.fix
+
+
+@pytest.mark.parametrize("scenario", ["multi", "offline", "server", "camera", "x"])
+def test_a_scenario_of_another_version_is_unsupported(scenario: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"{scenario}.*this version measures single"):
+        jobs.parse(line(scenario=scenario))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.sampled_from([*jobs._TYPES, "job", "watch_stdin"]),
+)
+def test_any_value_at_any_place_is_read_or_refused_by_name(value: Any, key: str) -> None:
+    document = {"job": "profile", "artifact": "a", key: value}
+    with contextlib.suppress(UsageError, UnsupportedError):
+        assert jobs.parse(json.dumps(document)) is not None
