@@ -40,7 +40,7 @@ def threshold(counts: Array, *, levels: int = LEVELS) -> int:
         return used
     histogram = counts[:used].astype(np.float64)
     histogram[0] = histogram[1]
-    cuts = np.arange(levels, used + 1)
+    cuts = np.arange(used, levels - 1, -2)[::-1]
     divergences = _divergences(histogram, cuts, levels)
     return int(cuts[np.argmin(divergences)])
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgedeploy.types import OnnxModel
 
 SCHEMA = "edgedeploy.calibration/1"
-_LARGEST = float(np.finfo(np.float32).max)
+_TOO_LARGE = 1e39  # also for a whole number that no float holds
 _PARTS = ("min", "max", "low", "high")
 
 
@@ -120,9 +120,11 @@ def _range(name: str, found: dict[str, Any]) -> TensorRange:
 def _number(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{what} is {value!r}, no number")
-    if not abs(value) <= _LARGEST:
+    with np.errstate(over="ignore"):
+        number = np.float32(value) if abs(value) < _TOO_LARGE else np.float32(np.inf)
+    if not np.isfinite(number):
         raise ValueError(f"{what} is {value!r}, no float32")
-    return float(np.float32(value))
+    return float(number)
 
 
 def _count(value: object, what: str) -> int:

@@ -52,6 +52,8 @@ class Histogram:
         self.counts += np.bincount(index, minlength=2 * BINS)
 
     def _grow(self, largest: float) -> None:
+        if largest <= 0.0:
+            return
         # frexp: largest = m · 2^e with m < 1, so 2^e > largest
         exponent = max(math.frexp(largest)[1], _SMALLEST_EXPONENT)
         if not self.counts.any():

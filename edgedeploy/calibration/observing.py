@@ -38,13 +38,14 @@ def observe_extremes(
         FileError: ONNX Runtime refuses the model, or a value is not finite.
     """
     proto = ir.serde.serialize_model(model)
-    outputs = [_reduce(proto, names, kind) for kind in ("ReduceMin", "ReduceMax")]
+    # the mean only tells whether all values are finite: a maximum may pass over a NaN
+    outputs = [_reduce(proto, names, kind) for kind in ("ReduceMin", "ReduceMax", "ReduceMean")]
     session = _session(proto, threads)
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     feed = model.graph.inputs[0].name
     for batch in batches:
-        smallest, largest = session.run(outputs, {feed: batch})
-        _check_finite(names, smallest, largest)
+        smallest, largest, mean = session.run(outputs, {feed: batch})
+        _check_finite(names, mean)
         low, high = np.minimum(low, smallest), np.maximum(high, largest)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(names)}
 
@@ -68,7 +69,7 @@ def observe_histograms(
         values = dict(zip(watched, session.run(watched, {feed: batch}), strict=True))
         for name, histogram in histograms.items():
             tensor = values.get(name, batch)
-            _check_finite([name], tensor.min(keepdims=True), tensor.max(keepdims=True))
+            _check_finite([name], tensor.mean(keepdims=True))
             histogram.add(tensor)
     return histograms
 
@@ -111,8 +112,8 @@ def _session(proto: onnx.ModelProto, threads: int | None) -> ort.InferenceSessio
         ) from error
 
 
-def _check_finite(names: Sequence[str], low: Array, high: Array) -> None:
-    finite = np.isfinite(low) & np.isfinite(high)
+def _check_finite(names: Sequence[str], means: Array) -> None:
+    finite = np.isfinite(means)
     if not finite.all():
         name = names[int(np.argmin(finite))]
         raise FileError(

@@ -28,9 +28,9 @@ def entropy_range(histogram: Histogram) -> TensorRange:
     One cut serves both signs, as a symmetric encoding needs; what lies on one side of 0 stays so.
     """
     whole = whole_range(histogram.min, histogram.max)
-    kept = entropy.threshold(entropy.magnitudes(histogram.counts)) * histogram.width
-    if kept <= 0.0:
+    if whole.min == whole.max == 0.0:
         return whole
+    kept = entropy.threshold(entropy.magnitudes(histogram.counts)) * histogram.width
     return TensorRange(
         min=whole.min, max=whole.max, low=max(whole.low, -kept), high=min(whole.high, kept)
     )

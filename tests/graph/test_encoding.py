@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -22,6 +22,7 @@ def _range(low: float, high: float) -> TensorRange:
     return TensorRange(min=low, max=high, low=low, high=high)
 
 
+@settings(deadline=None)
 @given(below=_ENDS, above=_ENDS)
 def test_u8_holds_both_ends_within_half_a_step_and_zero_exactly(below: float, above: float) -> None:
     found = encode_range(_range(-below, above + 1e-3), QdqStyle.U8)
@@ -32,6 +33,7 @@ def test_u8_holds_both_ends_within_half_a_step_and_zero_exactly(below: float, ab
         assert abs(step * scale - end) <= 0.51 * scale
 
 
+@settings(deadline=None)
 @given(below=_ENDS, above=_ENDS)
 def test_s8_is_symmetric(below: float, above: float) -> None:
     found = encode_range(_range(-below, above + 1e-3), QdqStyle.S8)
@@ -40,6 +42,7 @@ def test_s8_is_symmetric(below: float, above: float) -> None:
     assert float(found.scale) * 127 == pytest.approx(max(below, above + 1e-3), rel=1e-6)
 
 
+@settings(deadline=None)
 @given(high=st.floats(2.0**-100, 2.0**100, width=32))
 def test_u8_of_a_relu_never_passes_its_upper_bound(high: float) -> None:
     found = encode_range(_range(0.0, high), QdqStyle.U8)
@@ -47,6 +50,7 @@ def test_u8_of_a_relu_never_passes_its_upper_bound(high: float) -> None:
     assert np.float32(255) * np.float32(found.scale) <= np.float32(high)
 
 
+@settings(deadline=None)
 @given(
     weight=hnp.arrays(np.float32, (4, 6, 3, 3), elements=st.floats(-100, 100, width=32)),
     axis=st.sampled_from([0, 1]),
