@@ -91,7 +91,15 @@ def read(document: str | bytes, *, source: str) -> KerasModel:
     try:
         layers = keras_config.layers(document, source=source)
         return _Walk(layers, source).model()
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise FileError(
             f"{source}: its model configuration cannot be read: {type(error).__name__}: {error}",
             fix="save the model again with model.save('model.keras')",
