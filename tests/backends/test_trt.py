@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgedeploy.errors import BuildError, MissingDependencyError
+from edgedeploy.runtime import trt_api
+from edgedeploy.types import BuildSpec, Built, Family, Precision, QdqStyle
+from tests.models import stem
+from tests.prepared_sources import mobilenet, prepared
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgedeploy.backends.base import Backend
+
+PRECISIONS = (Precision.FP32, Precision.FP16, Precision.INT8)
+
+
+@pytest.fixture(scope="module")
+def trt() -> Backend:
+    """The backend, with TensorRT-RTX where there is no GPU."""
+    if not any(trt_api.installed(package) for package in trt_api.PACKAGES):
+        pytest.skip("neither tensorrt nor tensorrt_rtx is installed")
+    from edgedeploy import backends
+
+    return backends.get("trt")
+
+
+def build(
+    trt: Backend, model: onnx.ModelProto, tmp_path: Path, precision: Precision = Precision.FP32
+) -> Built:
+    source, folder = tmp_path / "prepared.onnx", tmp_path / "artifact"
+    source.write_bytes(model.SerializeToString())
+    folder.mkdir()
+    return trt.build(source, BuildSpec(backend="trt", precision=precision), folder)
+
+
+@pytest.mark.parametrize("family", list(Family), ids=lambda family: family.value)
+@pytest.mark.parametrize("precision", PRECISIONS, ids=lambda precision: precision.value)
+def test_mobilenets_build_in_every_precision(
+    trt: Backend, tmp_path: Path, family: Family, precision: Precision
+) -> None:
+    model = prepared(mobilenet(family), precision, float16=trt.float16_source())
+    built = build(trt, model, tmp_path, precision)
+    folder = tmp_path / "artifact"
+    assert built.engine == built.files[0] == "model.engine"
+    assert sorted(built.files) == sorted(path.name for path in folder.iterdir())
+    assert (folder / "model.engine").stat().st_size > 100_000
+    assert (folder / "source.onnx").read_bytes() == (tmp_path / "prepared.onnx").read_bytes()
+
+
+def test_two_widths_give_two_sizes_of_engine(trt: Backend, tmp_path: Path) -> None:
+    sizes = []
+    for alpha in (0.25, 0.5):
+        folder = tmp_path / str(alpha)
+        folder.mkdir()
+        build(trt, mobilenet(Family.MOBILENET_V1, alpha), folder)
+        sizes.append((folder / "artifact" / "model.engine").stat().st_size)
+    assert sizes[1] > sizes[0]
+
+
+def test_fp16_weights_halve_the_engine_where_types_come_from_the_source(
+    trt: Backend, tmp_path: Path
+) -> None:
+    if not trt.float16_source():
+        pytest.skip("this TensorRT converts float32 sources itself")
+    model = mobilenet(Family.MOBILENET_V1, 0.5)
+    sizes = {}
+    for precision in (Precision.FP32, Precision.FP16):
+        folder = tmp_path / precision.value
+        folder.mkdir()
+        build(trt, prepared(model, precision), folder, precision)
+        sizes[precision] = (folder / "artifact" / "model.engine").stat().st_size
+    weights_bytes = sum(int(np.prod(tensor.dims)) * 4 for tensor in model.graph.initializer)
+    assert sizes[Precision.FP32] - sizes[Precision.FP16] > 0.4 * weights_bytes
+
+
+def test_engine_says_what_it_is_bound_to(trt: Backend, tmp_path: Path) -> None:
+    built = build(trt, stem(("N", 3, 32, 32)), tmp_path)
+    library = trt_api.library()
+    assert built.runs_on["portable"] is False
+    assert built.runs_on["library"] == library.__name__
+    assert built.runs_on["library_version"] == trt.version() == library.__version__
+    if library.__name__ == "tensorrt_rtx":  # for every GPU from Ampere on
+        assert built.runs_on["gpu"] is None
+        assert built.runs_on["compute_capability"] is None
+    else:
+        assert built.runs_on["gpu"]
+
+
+def test_precisions_are_fp32_fp16_and_int8(trt: Backend) -> None:
+    assert trt.precisions() == frozenset(PRECISIONS)
+    assert trt.QDQ_STYLE is QdqStyle.S8
+
+
+def test_fixed_batch_builds_too(trt: Backend, tmp_path: Path) -> None:
+    assert build(trt, stem((2, 3, 32, 32)), tmp_path).engine == "model.engine"
+
+
+# ---- refused ----
+
+
+def test_uint8_qdq_is_refused_with_the_node(trt: Backend, tmp_path: Path) -> None:
+    model = prepared(mobilenet(Family.MOBILENET_V1), Precision.INT8, style=QdqStyle.U8)
+    with pytest.raises(BuildError, match=r"node '.+' \(QuantizeLinear\) is uint8") as caught:
+        build(trt, model, tmp_path, Precision.INT8)
+    assert "edgedeploy build MODEL --backend trt --int8" in caught.value.fix
+
+
+@pytest.mark.parametrize("zero_point", ["absent", "initializer", "Constant"])
+def test_uint8_with_zero_point_0_is_refused_though_tensorrt_rtx_only_warns(
+    trt: Backend, tmp_path: Path, zero_point: str
+) -> None:
+    with pytest.raises(BuildError, match=r"'quantize' \(QuantizeLinear\) is uint8"):
+        build(trt, one_pair(zero_point), tmp_path, Precision.INT8)
+
+
+def test_unsupported_operator_is_named_with_its_node(trt: Backend, tmp_path: Path) -> None:
+    model = stem(("N", 3, 32, 32), opset=15)
+    model.ir_version = 8
+    model.graph.node[1].CopyFrom(helper.make_node("Bernoulli", ["c"], ["r"], name="dice"))
+    with pytest.raises(BuildError, match=r"node 'dice' \(Bernoulli\)|node number 1:") as caught:
+        build(trt, model, tmp_path)
+    assert "--backend ort" in caught.value.fix
+
+
+@pytest.mark.parametrize("precision", PRECISIONS, ids=lambda precision: precision.value)
+def test_unknown_size_is_refused_with_the_flag_that_gives_it(
+    trt: Backend, tmp_path: Path, precision: Precision
+) -> None:
+    model = stem(("N", 3, "H", "W"))
+    with pytest.raises(BuildError, match=r"'image' of shape \(any, 3, any, any\)") as caught:
+        build(trt, model, tmp_path, precision)
+    assert "--resolution 224" in caught.value.fix
+
+
+def test_fp16_of_a_float32_source_is_refused_where_types_come_from_the_source(
+    trt: Backend, tmp_path: Path
+) -> None:
+    if not trt.float16_source():
+        pytest.skip("this TensorRT converts float32 sources itself")
+    with pytest.raises(BuildError, match="has no float16 tensors"):
+        build(trt, stem(("N", 3, 32, 32)), tmp_path, Precision.FP16)
+
+
+def test_without_tensorrt_the_error_says_how_to_get_it_on_each_kind_of_machine() -> None:
+    # a process in which neither package can be found; nothing of ours is patched
+    code = (
+        "import importlib.machinery, sys\n"
+        "class Hidden(importlib.machinery.PathFinder):\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, path=None, target=None):\n"
+        "        hidden = name in ('tensorrt', 'tensorrt_rtx')\n"
+        "        return None if hidden else super().find_spec(name, path, target)\n"
+        "sys.meta_path = [Hidden if f is importlib.machinery.PathFinder else f "
+        "for f in sys.meta_path]\n"
+        "from edgedeploy import backends\n"
+        "from edgedeploy.errors import MissingDependencyError\n"
+        "try:\n    backends.get('trt')\n"
+        "except MissingDependencyError as error:\n    print(error)\n"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown.startswith("TensorRT is not installed")
+    for word in ("Jetson", "--system-site-packages", "edgedeploy[trt]", "edgedeploy[trt-rtx]"):
+        assert word in shown
+    assert MissingDependencyError.exit_code == 3
+
+
+def one_pair(zero_point: str) -> onnx.ModelProto:
+    """A convolution whose input goes through one uint8 Q/DQ pair of zero point 0."""
+    model = stem(("N", 3, 32, 32))
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.array(0.1, np.float32), "scale"))
+    names: list[str] = []
+    zero = numpy_helper.from_array(np.array(0, np.uint8), "zero")
+    nodes: list[Any] = []
+    if zero_point == "initializer":
+        graph.initializer.append(zero)
+        names = ["zero"]
+    if zero_point == "Constant":
+        nodes.append(helper.make_node("Constant", [], ["zero"], value=zero))
+        names = ["zero"]
+    nodes += [
+        helper.make_node("QuantizeLinear", ["image", "scale", *names], ["q"], name="quantize"),
+        helper.make_node("DequantizeLinear", ["q", "scale", *names], ["d"], name="dequantize"),
+    ]
+    graph.node[0].input[0] = "d"
+    for node in reversed(nodes):
+        graph.node.insert(0, node)
+    assert graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
+    return model
