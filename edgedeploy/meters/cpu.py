@@ -1,17 +1,21 @@
-"""The processor from the outside: its name, its load and what sets its clock.
+"""The processor: its name, its instructions, its load and what sets its clock.
 
-Cores and instructions are in `edgedeploy.runtime.cpu`, which the runtime needs too.
+Its cores are counted in `edgedeploy.runtime.cpu`, which the runtime needs too.
 Source: Linux, Documentation/admin-guide/pm/cpufreq.rst and proc(5).
 """
 
 import re
-from typing import NamedTuple, Optional
+from typing import FrozenSet, NamedTuple, Optional
 
 from .sysfs import join, list_folder, read_text
 
 _FOLDER = "sys/devices/system/cpu"
 _CPU = re.compile(r"cpu\d{1,6}", re.ASCII)
 _MODEL = re.compile(r"^(?:model name|Model|Hardware)[ \t]*:[ \t]*(\S.*)$", re.MULTILINE)
+_X86_FLAGS = re.compile(r"^flags[ \t]*:(.*)$", re.MULTILINE)
+# Any of these multiplies uint8 by int8 into a 32-bit sum; without them x86 sums pairs in 16 bits
+# (vpmaddubsw), which saturates.
+_EXACT_X86 = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _LOAD = re.compile(r"(\d{1,9}\.\d{1,9})\s", re.ASCII)
 
 
@@ -21,10 +25,17 @@ class Cpu(NamedTuple):
     Attributes:
         model: As the vendor calls it; ``"unknown processor"`` if nothing says it.
         governor: Of the clock, see `governor`.
+        x86_flags: Instruction sets as Linux calls them; empty on other processors.
     """
 
     model: str
     governor: Optional[str]
+    x86_flags: FrozenSet[str] = frozenset()
+
+    @property
+    def multiplies_bytes_exactly(self) -> bool:
+        """Whether sums of uint8 × int8 products keep every bit; true of all but some x86."""
+        return not self.x86_flags or bool(self.x86_flags & _EXACT_X86)
 
 
 def read(root: str = "/") -> Cpu:
@@ -33,8 +44,13 @@ def read(root: str = "/") -> Cpu:
     Args:
         root: Where the file system starts.
     """
-    model = _MODEL.search(read_text(join(root, "proc/cpuinfo")) or "")
-    return Cpu(model.group(1).strip() if model else "unknown processor", governor(root))
+    text = read_text(join(root, "proc/cpuinfo")) or ""
+    model, flags = _MODEL.search(text), _X86_FLAGS.search(text)
+    return Cpu(
+        model=model.group(1).strip() if model else "unknown processor",
+        governor=governor(root),
+        x86_flags=frozenset(flags.group(1).split()) if flags else frozenset(),
+    )
 
 
 def load_average(root: str = "/") -> Optional[float]:

@@ -153,7 +153,7 @@ def test_power_mode_without_a_name_is_unknown(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.lists(st.binary(max_size=200), min_size=6, max_size=6))
 def test_no_content_of_any_file_breaks_it(tmp_path: Path, data: list[bytes]) -> None:

@@ -12,7 +12,25 @@ if TYPE_CHECKING:
 
 
 def test_processor_is_named(tmp_path: Path) -> None:
-    assert cpu.read(plant(tmp_path, PC)) == ("Intel(R) N100", None)
+    facts = cpu.read(plant(tmp_path, PC))
+    assert (facts.model, facts.governor) == ("Intel(R) N100", None)
+    assert facts.x86_flags == {"fpu", "avx2", "avx_vnni"}
+
+
+@pytest.mark.parametrize(
+    ("line", "exact"),
+    [
+        ("flags\t\t: fpu avx2", False),
+        ("flags\t\t: avx512f avx512_vnni", True),
+        ("flags\t\t: avx2 avx_vnni", True),
+        ("flags\t\t: avx2 amx_int8", True),
+        ("Features\t: fp asimd", True),
+        ("", True),
+    ],
+)
+def test_x86_without_dot_products_saturates(tmp_path: Path, line: str, *, exact: bool) -> None:
+    facts = cpu.read(plant(tmp_path, {"proc/cpuinfo": f"model name\t: x\n{line}\n"}))
+    assert facts.multiplies_bytes_exactly is exact
 
 
 @pytest.mark.parametrize("text", ["", "model name\t:\nflags: x\n", b"\xff\xfe\0", "model name"])
