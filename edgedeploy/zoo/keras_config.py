@@ -1,4 +1,4 @@
-"""A Keras model's configuration as a list of layers: Keras 2 and 3, functional and sequential."""
+"""A Keras configuration as a list of layers: Keras 2 and 3, functional and sequential."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from edgedeploy.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from edgedeploy.zoo.rows import Activation
 
 _EXPRESSIBLE = (
     "export takes MobileNets of 3×3 and 1×1 convolutions with batch norm and ReLU or ReLU6, "
@@ -33,6 +35,52 @@ class Layer:
     kind: str
     config: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Convolution:
+    """One convolution with the layers that belong to it.
+
+    Attributes:
+        layer: ``Conv2D`` or ``DepthwiseConv2D``.
+        pads: Zeros (before, after) of a ``ZeroPadding2D`` in front of it, or None.
+        side: Side of the map that the padding or the convolution reads, None while unknown.
+        norm: Its ``BatchNormalization``.
+        activation: Behind it.
+        adds: Name of the layer that a skip connection adds.
+        output: Name of the last of its layers.
+    """
+
+    layer: Layer
+    pads: tuple[int, int] | None
+    side: int | None
+    output: str
+    norm: Layer | None = None
+    activation: Activation | None = None
+    adds: str | None = None
+
+    @property
+    def kernel(self) -> int:
+        """Side of its square kernel."""
+        return int(self.layer.config["kernel_size"][0])
+
+    @property
+    def stride(self) -> int:
+        """Its step in both directions."""
+        return int(self.layer.config["strides"][0])
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether every channel has its own kernel."""
+        return self.layer.kind == "DepthwiseConv2D"
+
+    def out_side(self) -> int | None:
+        """Return the side of the map that it writes."""
+        if self.side is None:
+            return None
+        if self.layer.config["padding"] == "same":
+            return -(-self.side // self.stride)
+        return (self.side + sum(self.pads or ()) - self.kernel) // self.stride + 1
 
 
 def refuse(layer: Layer, why: str, *, source: str) -> FileError:

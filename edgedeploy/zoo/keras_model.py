@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.errors import FileError
 from edgedeploy.zoo import keras_config
-from edgedeploy.zoo.keras_config import refuse
+from edgedeploy.zoo.keras_config import Convolution, refuse
 from edgedeploy.zoo.rows import Activation
 
 if TYPE_CHECKING:
@@ -18,53 +18,8 @@ if TYPE_CHECKING:
 _AS_IT_IS = frozenset({"Dropout", "SpatialDropout2D"})  # identities once training is over
 _ACTIVATIONS = {"relu": Activation.RELU, "relu6": Activation.RELU6}
 _NO_ACTIVATION = ("linear", None)
+_NESTED = frozenset({"Functional", "Model", "Sequential"})
 _TOPS = ("linear", "softmax", None)
-
-
-@dataclass(slots=True)
-class Convolution:
-    """One convolution with the layers that belong to it.
-
-    Attributes:
-        layer: ``Conv2D`` or ``DepthwiseConv2D``.
-        pads: Zeros (before, after) of a ``ZeroPadding2D`` in front of it, or None.
-        side: Side of the map that the padding or the convolution reads, None while unknown.
-        norm: Its ``BatchNormalization``.
-        activation: Behind it.
-        adds: Name of the layer that a skip connection adds.
-        output: Name of the last of its layers.
-    """
-
-    layer: Layer
-    pads: tuple[int, int] | None
-    side: int | None
-    output: str
-    norm: Layer | None = None
-    activation: Activation | None = None
-    adds: str | None = None
-
-    @property
-    def kernel(self) -> int:
-        """Side of its square kernel."""
-        return int(self.layer.config["kernel_size"][0])
-
-    @property
-    def stride(self) -> int:
-        """Its step in both directions."""
-        return int(self.layer.config["strides"][0])
-
-    @property
-    def depthwise(self) -> bool:
-        """Whether every channel has its own kernel."""
-        return self.layer.kind == "DepthwiseConv2D"
-
-    def out_side(self) -> int | None:
-        """Return the side of the map that it writes."""
-        if self.side is None:
-            return None
-        if self.layer.config["padding"] == "same":
-            return -(-self.side // self.stride)
-        return (self.side + sum(self.pads or ()) - self.kernel) // self.stride + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +79,12 @@ class _Walk:
             self._follow(layer)
             if layer.kind in _STEPS:
                 _STEPS[layer.kind](self, layer)
+            elif layer.kind in _NESTED:
+                raise FileError(
+                    f"{self.source}: layer {layer.name!r} is a model inside the model",
+                    fix="build on its output with the same trained layers, "
+                    "keras.Model(base.input, dense(pool(base.output))), and save that",
+                )
             elif layer.kind not in _AS_IT_IS:
                 raise self._refuse(layer, "is of a kind that the rows do not have")
             self.at = layer.name

@@ -15,7 +15,8 @@ from edgedeploy.zoo.weights import other_family
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgedeploy.zoo.keras_model import Convolution, KerasModel
+    from edgedeploy.zoo.keras_config import Convolution
+    from edgedeploy.zoo.keras_model import KerasModel
     from edgedeploy.zoo.rows import Network, Row
 
 _KERAS = presets.get("keras")

@@ -36,6 +36,9 @@ class WeightRequest:
         preset: Whose weights these are (`presets.PRESETS`), None where the file itself says.
         activation: Behind the convolutions, where neither file nor preset say.
         base_resolution: Input side for which ρ is 1.
+
+    Raises:
+        UsageError: A number is below 1.
     """
 
     family: Family
@@ -44,6 +47,11 @@ class WeightRequest:
     preset: str | None = None
     activation: Activation | None = None
     base_resolution: int = 224
+
+    def __post_init__(self) -> None:
+        for what, value in (("classes", self.classes), ("base resolution", self.base_resolution)):
+            if value is not None and value < 1:
+                raise UsageError(f"{what} is {value}, it must be at least 1", fix="pass 1 or more")
 
 
 def read(path: Path, request: WeightRequest) -> Weights:

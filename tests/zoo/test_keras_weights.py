@@ -176,6 +176,15 @@ def test_another_architecture_is_refused_by_its_first_foreign_layer(tmp_path: Pa
         read(tmp_path / "vgg.weights.h5", WeightRequest(family=V1, alpha=0.25, preset="keras"))
 
 
+def test_model_inside_the_model_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    layers = peers.keras().layers
+    base = peers.keras_model(V2, alpha=0.35, side=32, include_top=False)
+    model = peers.keras().Sequential([base, layers.GlobalAveragePooling2D(), layers.Dense(2)])
+    model.save(tmp_path / "nested.keras")
+    with pytest.raises(FileError, match="is a model inside the model\n  fix: build on its output"):
+        read(tmp_path / "nested.keras", WeightRequest(family=V2, alpha=0.35))
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize(
     ("name", "request_", "message"),

@@ -75,3 +75,10 @@ def test_unknown_preset_is_refused(ours: Path, tmp_path: Path) -> None:
     save_file(tensors, path)
     with pytest.raises(UnknownNameError, match="no preset is called 'timm'"):
         read(path, replace(REQUEST, preset="timm"))
+
+
+def test_numbers_below_one_are_refused() -> None:
+    with pytest.raises(UsageError, match="classes is 0"):
+        WeightRequest(family=V1, alpha=1.0, classes=0)
+    with pytest.raises(UsageError, match="base resolution is -1"):
+        WeightRequest(family=V1, alpha=1.0, base_resolution=-1)
