@@ -31,7 +31,10 @@ class FakeNvml:
         assert handle == 77
         if self._energy_mj is None:
             raise self.NVMLError("Not Supported")
-        return next(self._energy_mj)
+        energy_mj = next(self._energy_mj, None)
+        if energy_mj is None:
+            raise self.NVMLError("GPU is lost")
+        return energy_mj
 
     def nvmlDeviceGetPowerUsage(self, handle: int) -> int:  # noqa: N802 -- NVML's name
         assert handle == 77
@@ -87,6 +90,19 @@ def test_missing_gpu_is_a_reason() -> None:
     state = nvml.probe(FakeNvml(power_mw=1), index=3)
     assert state.reason == "there is no NVIDIA GPU 3 with its driver here (NVML: Invalid Argument)"
     assert nvml.read_power_mw(FakeNvml(power_mw=1), index=3) is None
+    counters, state = nvml.energy_counters(FakeNvml(energy_mj=[1]), index=3)
+    assert counters == []
+    assert state.reason is not None
+    assert "no NVIDIA GPU 3" in state.reason
+
+
+def test_gpu_that_is_lost_in_the_window_gives_no_number() -> None:
+    meter, _ = energy.open_meter(runs_on="gpu", library=FakeNvml(energy_mj=[0, 100_000]))
+    assert meter is not None
+    meter.start()
+    reading = meter.stop()
+    assert reading.joules is None
+    assert reading.reason == "the energy counter gpu-0 could not be read"
 
 
 def test_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
