@@ -3,19 +3,18 @@
 1. Backends: trt, then openvino, then ort.
 2. Within a backend int8, then fp16, then fp32; bf16 last, for it is only taken when asked for.
    On ort fp16 comes after fp32: most CPUs have no float16 kernels and convert every tensor.
-3. Behind all others, in the same order: what costs accuracy.
-   That is an artifact whose own ``eval.json`` says that its top-1 is more than 2 points below the
-   best one measured on the same images (without labels: that it agrees with FP32 on less than
-   95 % of them), and int8 on ort where the CPU's byte products saturate.
+3. Behind all others, in the same order: what is known to cost accuracy. That is an artifact whose
+   own ``eval.json`` says that its top-1 is more than 2 points below the best one measured on the
+   same images; or, without labels, that it agrees with FP32 on less than 95 % of them.
 
 Whatever does not load is passed over, and the next one is tried; `Runtime.info` says so.
 """
 
 import json
 import os
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from . import cpu, manifest
+from . import manifest
 from .errors import ArtifactError, UnknownNameError, UsageError
 from .manifest import Manifest
 
@@ -109,11 +108,10 @@ def select(
 
 def rank(
     candidates: Sequence[Candidate],
-    exact_bytes: Callable[[], bool] = cpu.multiplies_bytes_exactly,
 ) -> List[Tuple[Candidate, Optional[str]]]:
     """Order candidates, the best first, each with what it costs in accuracy, or None."""
-    evaluations = {c.folder: _evaluation(c.folder) for c in candidates}
-    costs = {c.folder: _cost(c, evaluations, exact_bytes) for c in candidates}
+    evaluations = {c.folder: _evaluation(c) for c in candidates}
+    costs = {c.folder: _cost(evaluations[c.folder], evaluations) for c in candidates}
 
     def place(candidate: Candidate) -> Tuple[bool, int, int, str]:
         known = candidate.manifest
@@ -128,38 +126,33 @@ def rank(
     return [(c, costs[c.folder]) for c in sorted(candidates, key=place)]
 
 
-def _cost(
-    candidate: Candidate,
-    evaluations: Dict[str, Dict[str, Any]],
-    exact_bytes: Callable[[], bool],
-) -> Optional[str]:
-    own = evaluations[candidate.folder]
+def _cost(own: Dict[str, Any], evaluations: Dict[str, Dict[str, Any]]) -> Optional[str]:
     top1 = _number(own, "top1")
     agreement = _number(own, "agreement")
     if top1 is not None:
-        same_data = [e for e in evaluations.values() if e.get("data_digest") == own["data_digest"]]
+        same_data = [
+            e for e in evaluations.values() if e.get("data_digest") == own.get("data_digest")
+        ]
         best = max(t for t in (_number(e, "top1") for e in same_data) if t is not None)
         if best - top1 > _TOP1_LOSS:
             return f"its top-1 is {top1:.1%}, the best of this model {best:.1%} (eval.json)"
         return None
-    if agreement is not None:
-        if agreement < _AGREEMENT:
-            return f"it agrees with FP32 on {agreement:.1%} of the images only (eval.json)"
-        return None
-    if candidate.name == "ort-int8" and not exact_bytes():
-        return "int8 may saturate on this CPU, which has no VNNI; edgedeploy eval tells"
+    if agreement is not None and agreement < _AGREEMENT:
+        return f"it agrees with FP32 on {agreement:.1%} of the images only (eval.json)"
     return None
 
 
-def _evaluation(folder: str) -> Dict[str, Any]:
-    """Read ``eval.json``; one that is absent or damaged says nothing."""
+def _evaluation(candidate: Candidate) -> Dict[str, Any]:
+    """Read ``eval.json``; one that is absent, damaged or of another engine says nothing."""
     try:
-        with open(os.path.join(folder, "eval.json"), encoding="utf-8") as file:
+        with open(os.path.join(candidate.folder, "eval.json"), encoding="utf-8") as file:
             document = json.load(file)
     except (OSError, ValueError, RecursionError):
         return {}
-    good = isinstance(document, dict) and isinstance(document.get("data_digest"), str)
-    return document if good else {}
+    if not isinstance(document, dict):
+        return {}
+    fits = document.get("artifact_sha256") == candidate.manifest.sha256
+    return document if fits else {}
 
 
 def _number(evaluation: Dict[str, Any], key: str) -> Optional[float]:

@@ -11,6 +11,12 @@ from .preprocessing import COLORS, RESIZES, Preprocessing
 
 SCHEMA = "edgedeploy.artifact/1"
 MANIFEST = "manifest.json"
+_BESIDE = ("source.onnx", "build.log")
+# What a document of another form makes the parser raise.
+_DAMAGED = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+_SMALLEST_STD = 1e-6
 
 
 class TensorInfo(NamedTuple):
@@ -76,8 +82,8 @@ class Manifest(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """Size of the engine's files together."""
-        return sum(f.size_bytes for f in self.files)
+        """Size of what the runtime opens; what a trt engine was built from does not count."""
+        return sum(f.size_bytes for f in self.files if f.name not in _BESIDE)
 
 
 def read(folder: str) -> Manifest:
@@ -102,7 +108,7 @@ def read(folder: str) -> Manifest:
             f"{folder} is no artifact: it has no {MANIFEST}",
             fix="build one with: edgedeploy build MODEL --backend ort",
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except _DAMAGED as error:
         raise ArtifactError(
             f"{path} is damaged: {type(error).__name__}: {error}",
             fix="build the artifact again",
@@ -145,6 +151,11 @@ def _parse(document: Dict[str, Any]) -> Manifest:
     if engine not in [f.name for f in files]:
         raise ValueError(f"engine {engine!r} is not among its files")
     labels = document["labels"]
+    if not (labels is None or isinstance(labels, list)):
+        raise ValueError(f"labels is a {type(labels).__name__}, not a list")
+    image = _tensor(document["inputs"])
+    if len(image.shape) != 4 or image.dtype != "float32":
+        raise ValueError(f"the input is {image.dtype} {image.shape}, not float32 (N, 3, H, W)")
     variant = document["variant"]
     return Manifest(
         model=str(document["model"]),
@@ -153,7 +164,7 @@ def _parse(document: Dict[str, Any]) -> Manifest:
         backend_version=str(document["backend_version"]),
         precision=str(document["precision"]["asked"]),
         runs=dict(document["precision"]["runs"]),
-        input=_tensor(document["inputs"]),
+        input=image,
         output=_tensor(document["outputs"]),
         softmax=bool(document["softmax"]),
         preprocessing=parse_preprocessing(document["preprocessing"]),
@@ -185,7 +196,7 @@ def parse_preprocessing(document: Optional[Dict[str, Any]]) -> Optional[Preproce
     )
     if rule.color not in COLORS or rule.resize not in RESIZES:
         raise ValueError(f"unknown color {rule.color!r} or resize {rule.resize!r}")
-    if not 0 < rule.crop_fraction <= 1 or 0 in rule.std:
+    if not 0 < rule.crop_fraction <= 1 or min(abs(value) for value in rule.std) < _SMALLEST_STD:
         raise ValueError("crop_fraction must lie in (0, 1], std must not be 0")
     return rule
 
@@ -221,4 +232,6 @@ def _file_name(name: str) -> str:
 def _tensor(tensors: List[Dict[str, Any]]) -> TensorInfo:
     (tensor,) = tensors
     shape = tuple(None if n is None else int(n) for n in tensor["shape"])
+    if any(n is not None and n < 1 for n in shape):
+        raise ValueError(f"shape {shape} has a length below 1")
     return TensorInfo(str(tensor["name"]), shape, str(tensor["dtype"]))

@@ -1,8 +1,9 @@
 """`Runtime`: one loaded artifact, whatever made it."""
 
 import importlib
+import os
 import threading
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class Runtime:
     @classmethod
     def load(
         cls,
-        path: str,
+        path: Union[str, "os.PathLike[str]"],
         backend: Optional[str] = None,
         precision: Optional[str] = None,
         threads: Optional[int] = None,
@@ -104,8 +105,8 @@ class Runtime:
                 f"threads is {threads!r}, it must be 1 or more",
                 fix="pass a number of CPU threads, or None for one per physical core",
             )
-        path = str(path)
-        found, passed_over = choosing.find(path)
+        root = os.fspath(path)
+        found, passed_over = choosing.find(root)
         found = [_told(candidate, preprocessing, labels) for candidate in found]
         ranked = choosing.rank(choosing.select(found, backend, precision))
         asked = [word for word in (backend, precision) if word]
@@ -123,7 +124,7 @@ class Runtime:
             ]
             why = _why(candidate, cost, asked, len(ranked), len(failures))
             return cls(candidate, session, why, passed_over)
-        raise _none_loads(path, failures)
+        raise _none_loads(root, failures)
 
     @property
     def manifest(self) -> Manifest:
