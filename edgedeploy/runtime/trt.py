@@ -42,7 +42,16 @@ def load(folder: str, manifest: Manifest, threads: int, device: Optional[str] = 
     built_by = str(manifest.runs_on.get("library"))
     trt = trt_api.library(built_by if trt_api.installed(built_by) else None)
     check_library(folder, manifest, trt.__name__, str(trt.__version__))
-    cuda = cuda_memory.open_gpu()
+    return open_session(trt, cuda_memory.open_gpu(), folder, manifest)
+
+
+def open_session(trt: Any, cuda: Cuda, folder: str, manifest: Manifest) -> "TrtSession":
+    """Load an artifact's engine with this library on this GPU.
+
+    Raises:
+        UnsupportedError: TensorRT does not start, or has no memory for the engine.
+        ArtifactError: It was built for another GPU, or is damaged.
+    """
     check_gpu(folder, manifest, cuda.gpu)
     log = trt_api.logger(trt)
     engine = deserialize(trt, log, folder, manifest)

@@ -114,7 +114,7 @@ def test_uint8_qdq_is_refused_with_the_node(trt: Backend, tmp_path: Path) -> Non
     assert "edgedeploy build MODEL --backend trt --int8" in caught.value.fix
 
 
-@pytest.mark.parametrize("zero_point", ["absent", "initializer", "Constant"])
+@pytest.mark.parametrize("zero_point", ["absent", "initializer", "Constant", "output_dtype"])
 def test_uint8_with_zero_point_0_is_refused_though_tensorrt_rtx_only_warns(
     trt: Backend, tmp_path: Path, zero_point: str
 ) -> None:
@@ -194,6 +194,8 @@ def one_pair(zero_point: str) -> onnx.ModelProto:
         helper.make_node("DequantizeLinear", ["q", "scale", *names], ["d"], name="dequantize"),
     ]
     graph.node[0].input[0] = "d"
+    if zero_point == "output_dtype":  # of opset 21, in place of a zero point
+        nodes[-2].attribute.append(helper.make_attribute("output_dtype", TensorProto.UINT8))
     for node in reversed(nodes):
         graph.node.insert(0, node)
     assert graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT

@@ -190,6 +190,21 @@ def engine(
     return new, new_context, inside
 
 
+def loadable(generation: str, gpu: FakeGpu, information: str = "") -> Any:
+    """Return an engine that makes its context and its inspector itself, as `Runtime` gives it."""
+    made, context, inside = engine(generation, gpu)
+    made.create_execution_context = lambda: context
+    made.inside = inside
+
+    def inspect(_format: Any) -> str:
+        assert made.inspector.execution_context is context
+        return information
+
+    made.inspector = SimpleNamespace(execution_context=None, get_engine_information=inspect)
+    made.create_engine_inspector = lambda: made.inspector
+    return made
+
+
 class FakeLogger:
     """The base class that TensorRT offers for loggers."""
 
@@ -261,11 +276,12 @@ class _Runtime:
     def __init__(self, trt: Library, logger: Any) -> None:
         if trt.runtime_is_null:
             logger.log(Severity.ERROR, "CUDA initialization failure with error: 35")
-        self._seen = trt.seen
+        self._trt = trt
         self.engine_host_code_allowed = True
 
-    def deserialize_cuda_engine(self, _plan: bytes) -> None:
-        self._seen.host_code = self.engine_host_code_allowed
+    def deserialize_cuda_engine(self, _plan: bytes) -> Any:
+        self._trt.seen.host_code = self.engine_host_code_allowed
+        return self._trt.engine
 
 
 class Library(ModuleType):
@@ -274,6 +290,7 @@ class Library(ModuleType):
     ILogger = FakeLogger
     LayerType = LayerType
     ProfilingVerbosity = enum.Enum("ProfilingVerbosity", ["LAYER_NAMES_ONLY", "DETAILED"])
+    LayerInformationFormat = enum.Enum("LayerInformationFormat", ["ONELINE", "JSON"])
     MemoryPoolType = enum.Enum("MemoryPoolType", ["WORKSPACE"])
 
     def __init__(
@@ -288,6 +305,7 @@ class Library(ModuleType):
         plan: bytes | None = b"plan",
         builder_is_null: bool = False,
         runtime_is_null: bool = False,
+        engine: Any = None,
     ) -> None:
         super().__init__("tensorrt")
         self.__version__ = self.generation = generation
@@ -295,6 +313,7 @@ class Library(ModuleType):
         self.NetworkDefinitionCreationFlag = _make_enum("Flag", NETWORK_FLAGS[major])
         self.BuilderFlag = _make_enum("BuilderFlag", BUILDER_FLAGS[major])
         self.seen = SimpleNamespace(flags=set(), cleared=set(), profile=None, network=None)
+        self.engine = engine
         self.parse_errors, self.warnings, self.plan = parse_errors, warnings, plan
         self.builder_is_null, self.runtime_is_null = builder_is_null, runtime_is_null
         output = SimpleNamespace(dtype=layer_type)

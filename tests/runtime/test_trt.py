@@ -169,6 +169,34 @@ def test_engine_of_tensorrt_rtx_runs_on_any_gpu(tmp_path: Path) -> None:
     trt.check_gpu(folder, known, Gpu("NVIDIA GeForce RTX 4090", "8.9"))
 
 
+@GENERATIONS
+def test_artifact_of_this_machine_loads_and_infers(tmp_path: Path, generation: str) -> None:
+    gpu = FakeGpu()
+    library = fake_trt.Library(generation, engine=fake_trt.loadable(generation, gpu))
+    folder, known = artifact(tmp_path, library_version=generation)
+    loaded = trt.open_session(library, gpu, folder, known)
+    assert loaded.described == {
+        "library": f"tensorrt {generation}",
+        "device": "Orin",
+        "threads": None,
+        "compute_capability": "8.7",
+        "cuda": "fake",
+        "largest_batch": 8,
+    }
+    batch = images(3)
+    np.testing.assert_allclose(loaded.run(batch), batch.mean(axis=(2, 3)), rtol=1e-6)
+    assert library.seen.host_code is False
+
+
+def test_engine_without_memory_for_its_context_is_unsupported(tmp_path: Path) -> None:
+    gpu = FakeGpu()
+    engine = fake_trt.loadable("10.3.0", gpu)
+    engine.create_execution_context = lambda: None
+    folder, known = artifact(tmp_path)
+    with pytest.raises(UnsupportedError, match="loads, but TensorRT cannot run it"):
+        trt.open_session(fake_trt.Library("10.3.0", engine=engine), gpu, folder, known)
+
+
 def test_device_by_name_is_refused(tmp_path: Path) -> None:
     folder, known = artifact(tmp_path)
     with pytest.raises(UnsupportedError, match="device 'cuda:1' was asked for") as caught:

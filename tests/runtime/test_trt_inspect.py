@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from edgedeploy.runtime import trt_inspect
+from edgedeploy.runtime import trt_api, trt_inspect
+from tests.runtime import fake_trt
 
 
 def document(*layers: Any) -> str:
@@ -63,3 +64,21 @@ def test_convolutions_and_matrix_products_are_counted_and_nothing_else() -> None
 )
 def test_what_the_inspector_does_not_tell_is_not_counted(text: str) -> None:
     assert trt_inspect.count(text) == {}
+
+
+@pytest.mark.parametrize("generation", ["8.2.1", "8.5.2", "11.1.0"])
+def test_engine_is_inspected_at_a_known_shape(generation: str) -> None:
+    # without one, TensorRT answers "N/A due to dynamic shapes"
+    text = document(layer("CaskConvolution", "Int8"))
+    engine = fake_trt.loadable(generation, fake_trt.FakeGpu(), text)
+    trt = fake_trt.Library(generation, engine=engine)
+    found = trt_inspect.running_types(trt, trt_api.logger(trt), b"plan", (1, 3, 4, 4))
+    assert found == {"int8": 1}
+    assert engine.inside.shape == (1, 3, 4, 4)
+
+
+def test_engine_without_memory_for_its_context_tells_nothing() -> None:
+    engine = fake_trt.loadable("10.3.0", fake_trt.FakeGpu())
+    engine.create_execution_context = lambda: None
+    trt = fake_trt.Library("10.3.0", engine=engine)
+    assert trt_inspect.running_types(trt, trt_api.logger(trt), b"plan", (1, 3, 4, 4)) == {}
