@@ -55,8 +55,8 @@ def _type_checking_only(tree: ast.Module, node: ast.ImportFrom) -> bool:
 def test_the_library_calls_are_those_of_python_3_6() -> None:
     done = subprocess.run(
         [
-            sys.executable, "-c", "import vermin; vermin.main()", "-t=3.6-", "--no-tips", "--eval-annotations",
-            "--no-parse-comments", "--processes=1", *map(str, SOURCES),
+            sys.executable, "-c", "import vermin; vermin.main()", "-t=3.6-", "--no-tips",
+            "--eval-annotations", "--no-parse-comments", "--processes=1", *map(str, SOURCES),
         ],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
