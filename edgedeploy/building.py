@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnx
 import onnx_ir as ir
 
 from edgedeploy import artifact, backends, model_file
@@ -23,6 +22,8 @@ from edgedeploy.types import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import onnx
 
     from edgedeploy.backends.base import Backend
     from edgedeploy.types import BuildSpec, Calibration, OnnxModel
@@ -166,13 +167,11 @@ def _up_to_date(target: Path, about: dict[str, Any]) -> manifests.Manifest | Non
         manifests.verify(str(target), current)
     except ArtifactError:
         return None
-    for key, value in about.items():
-        there = current.raw.get(key)
-        if key == "precision":
-            there, value = current.precision, value["asked"]
-        if key == "built":
-            there = there and there.get("edgedeploy")
-            value = value["edgedeploy"]
-        if there != value:
-            return None
-    return current
+    same = all(_input(key, current.raw.get(key)) == _input(key, about[key]) for key in about)
+    return current if same else None
+
+
+def _input(key: str, value: Any) -> object:
+    """Return the part of a manifest's entry that goes into a build; the rest comes out of it."""
+    part = {"precision": "asked", "built": "edgedeploy"}.get(key)
+    return value if part is None else dict(value or {}).get(part)

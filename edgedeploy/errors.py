@@ -1,4 +1,4 @@
-"""The toolkit's errors: those of the runtime, under a shorter name. The table is in `runtime.errors`."""
+"""The toolkit's errors: those of the runtime, whose file has the table, under a shorter name."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def _metadata(proto: onnx.ModelProto, path: Path) -> dict[str, Any]:
 
 
 def _beside(path: Path) -> dict[str, Any]:
-    """Read ``<stem>.json``: ``preprocess``, ``labels``, ``variant``, ``base_resolution``, ``side``."""
+    """Read ``<stem>.json``, which has the metadata's keys, and ``side``: [height, width]."""
     beside = path.with_suffix(".json")
     if not beside.is_file():
         return {}

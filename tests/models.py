@@ -42,8 +42,8 @@ def stem(
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [shape[0], classes])],
         [
             numpy_helper.from_array(weight, "w"),
-            numpy_helper.from_array(np.float32(0), "low"),
-            numpy_helper.from_array(np.float32(6), "high"),
+            numpy_helper.from_array(np.array(0, np.float32), "low"),
+            numpy_helper.from_array(np.array(6, np.float32), "high"),
         ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)

@@ -31,9 +31,8 @@ def test_interrupted_build_leaves_the_old_artifact_alone(
     target.mkdir()
     (target / "model.onnx").write_text("old")
     raised = error("refused", fix="no") if error is BuildError else error()
-    with pytest.raises(error), artifact.replacing(target) as folder:
-        (folder / "model.onnx").write_text("new")
-        raise raised
+    with pytest.raises(error):
+        _write_and_raise(target, raised)
     assert (target / "model.onnx").read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -66,7 +65,15 @@ def test_artifacts_are_found_sorted_without_unfinished_ones(tmp_path: Path) -> N
     assert found == [tmp_path / "a/ort-int8", tmp_path / "b/ort-fp32"]
 
 
-@pytest.mark.parametrize(("name", "words"), [("", "is empty of artifacts"), ("x", "does not exist")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("", "is empty of artifacts"), ("x", "does not exist")]
+)
 def test_folder_without_artifacts_is_refused(tmp_path: Path, name: str, words: str) -> None:
     with pytest.raises(FileError, match=words):
         artifact.find([tmp_path / name])
+
+
+def _write_and_raise(target: Path, error: BaseException) -> None:
+    with artifact.replacing(target) as folder:
+        (folder / "model.onnx").write_text("new")
+        raise error

@@ -71,7 +71,7 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
 
 
 def _name_stably(model: ov.Model) -> None:
-    """Replace names that OpenVINO counted up over the whole process, so that equal IRs are equal."""
+    """Replace names that OpenVINO counts up over a whole process, so that equal IRs are equal."""
     for index, node in enumerate(model.get_ordered_ops()):
         counted = _COUNTED.match(node.get_friendly_name())
         if counted:
