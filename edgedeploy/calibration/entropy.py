@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edgedeploy.types import Array
 
 LEVELS = 128
+MOST_CLIPPED = 0.01
 
 
 def threshold(counts: Array, *, levels: int = LEVELS) -> int:
@@ -19,8 +20,9 @@ def threshold(counts: Array, *, levels: int = LEVELS) -> int:
 
     For every cut the kept bins, with everything beyond added to the last one, are the
     distribution P; merging them into ``levels`` and spreading each over its non-empty bins gives
-    Q. The cut with the least KL(P‖Q) wins. All cuts are weighed at once: both distributions
-    follow from running sums, so nothing is looped over.
+    Q. The cut with the least KL(P‖Q) wins, of those that clip at most `MOST_CLIPPED` of the mass:
+    the spike that ReLU6 leaves at 6 would otherwise be cut like an outlier. All cuts are weighed
+    at once: both distributions follow from running sums, so nothing is looped over.
 
     Args:
         counts: ``(bins,)``; bin j counts the magnitudes from j·w to (j + 1)·w.
@@ -40,7 +42,8 @@ def threshold(counts: Array, *, levels: int = LEVELS) -> int:
         return used
     histogram = counts[:used].astype(np.float64)
     histogram[0] = histogram[1]
-    cuts = np.arange(used, levels - 1, -2)[::-1]
+    least = int(np.searchsorted(np.cumsum(histogram), (1 - MOST_CLIPPED) * histogram.sum())) + 1
+    cuts = np.arange(used, max(levels, least) - 1, -2)[::-1]
     divergences = _divergences(histogram, cuts, levels)
     return int(cuts[np.argmin(divergences)])
 

@@ -59,6 +59,12 @@ def test_the_zeros_of_a_relu_do_not_pull_the_cut_down() -> None:
     assert threshold(counts) == 2048
 
 
+def test_the_spike_that_relu6_leaves_at_the_top_is_kept() -> None:
+    counts = (1e6 * np.exp(-np.linspace(0, 12, 3072))).astype(np.int64)
+    counts[-1] = counts.sum()
+    assert threshold(counts) == 3072
+
+
 @pytest.mark.parametrize("used", [0, 1, 50, LEVELS])
 def test_fewer_bins_than_levels_are_all_kept(used: int) -> None:
     counts = np.zeros(4096, np.int64)

@@ -77,11 +77,15 @@ def block(
     norm: bool = False,
     auto_pad: bool = False,
     sides: tuple[int | str, int | str] = (16, 16),
-    gemm: bool = False,
+    gemm: str = "",
     softmax: bool = False,
     output_shape: bool = True,
 ) -> ir.Model:
-    """Stem, inverted residual with a skip, head with ReLU, global pool, classifier."""
+    """Stem, inverted residual with a skip, head with ReLU, global pool, classifier.
+
+    The classifier is a 1x1 convolution, or with ``gemm`` a "Gemm", "GemmNN" (not transposed) or
+    "MatMul".
+    """
     graph = _Graph(norm=norm, auto_pad=auto_pad)
     stem = graph.convolve("image", "stem", (8, 3, 3, 3), strides=[2, 2])
     value = graph.convolve(stem, "expand", (16, 8, 1, 1))
@@ -94,8 +98,11 @@ def block(
     bias = graph.constant("classifier/b", graph.rng.normal(size=CLASSES))
     if gemm:
         value = graph.node("Flatten", [value], "features")
-        names = [value, graph.constant("classifier/w", weight), bias]
-        value = graph.node("Gemm", names, "logits", transB=1)
+        names = [value, graph.constant("classifier/w", weight if gemm == "Gemm" else weight.T)]
+        if gemm == "MatMul":
+            value = graph.node("MatMul", names, "logits")
+        else:
+            value = graph.node("Gemm", [*names, bias], "logits", transB=int(gemm == "Gemm"))
     else:
         names = [value, graph.constant("classifier/w", weight[:, :, None, None]), bias]
         value = graph.node("Conv", names, "classifier/conv", kernel_shape=[1, 1])
