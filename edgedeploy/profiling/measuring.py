@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgedeploy import devices
 from edgedeploy.errors import UnsupportedError, UsageError
 from edgedeploy.profiling import accuracy, deriving, worker_process
 from edgedeploy.runtime import manifest as manifests
@@ -90,9 +91,12 @@ def profile(
         The record; `records.write` keeps it.
 
     Raises:
+        UnknownNameError: The device table has no such board.
         EdgeDeployError: The artifact does not load here, or this is not the board asked for.
         MeasurementError: The worker died or got stuck.
     """
+    if spec.device not in _THIS_MACHINE:
+        devices.find(spec.device)
     manifest = manifests.read(str(artifact))
     known = accuracy.find(artifact, manifest, shipped_accuracy)
     shown = ""

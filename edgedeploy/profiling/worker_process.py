@@ -51,6 +51,7 @@ _EVENTS = {
     "result": ("result",),
     "error": ("problem", "fix", "exit_code"),
 }
+_START = "start"
 _GOODBYE_S = 5.0
 _TAIL_LINES = 3
 _TAIL_BYTES = 4096
@@ -96,7 +97,7 @@ def converse(
     Raises:
         EdgeDeployError: As `run`.
     """
-    phase = "start"
+    phase = _START
     with tempfile.TemporaryFile() as stderr, _started(argv, environment, stderr) as process:
         for event in _events(process, job, timeout_s):
             if event["event"] == "result":
@@ -242,6 +243,8 @@ def _died(code: int, phase: str, tail: str) -> MeasurementError:
     else:
         how = f"was ended by signal {-code} ({signal.strsignal(-code)})"
         fix = "build the artifact again, and update the vendor's library"
+    if phase == _START:
+        fix = "the worker needs Python 3.6 or newer, with NumPy and the vendor's library"
     if code == -signal.SIGKILL:
         fix = "free memory, or take a smaller model: the kernel ends what needs too much"
     return MeasurementError(

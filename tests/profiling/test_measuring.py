@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgedeploy.errors import ArtifactError, UnsupportedError, UsageError
+from edgedeploy.errors import ArtifactError, UnknownNameError, UnsupportedError, UsageError
 from edgedeploy.profiling import measuring, records
 from edgedeploy.profiling.measuring import ProfileSpec
 from tests.artifacts import write_artifact
@@ -44,6 +44,17 @@ def test_another_python_measures_with_a_copy(artifact: Path) -> None:
 def test_a_board_that_this_machine_is_not_is_refused_with_both(artifact: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"--device jetson-nano was asked for.*'local'"):
         measuring.profile(artifact, ProfileSpec(device="jetson-nano"))
+
+
+def test_a_board_that_nobody_makes_is_refused_with_a_suggestion(artifact: Path) -> None:
+    with pytest.raises(UnknownNameError, match="no device is called 'jetson-nanoo'") as caught:
+        measuring.profile(artifact, ProfileSpec(device="jetson-nanoo"))
+    assert "'jetson-nano'" in caught.value.fix
+
+
+def test_local_is_this_machine(artifact: Path) -> None:
+    spec = ProfileSpec(device="local", duration_s=0.05, threads=1)
+    assert measuring.profile(artifact, spec).document["device"]["name"] == "local"
 
 
 def test_a_folder_that_is_no_artifact_is_named(tmp_path: Path) -> None:

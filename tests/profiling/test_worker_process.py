@@ -127,6 +127,15 @@ def test_a_python_that_is_not_there_is_a_usage_error(name: str) -> None:
         worker_process.run({"job": "probe"}, python=Path(name))
 
 
+def test_a_python_that_is_too_old_is_told_which_it_must_be(tmp_path: Path) -> None:
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\necho 'SyntaxError: invalid syntax' >&2\nexit 1\n")
+    old.chmod(0o755)
+    with pytest.raises(MeasurementError, match="phase 'start': SyntaxError") as caught:
+        worker_process.run({"job": "probe"}, python=old)
+    assert "Python 3.6 or newer" in caught.value.fix
+
+
 def test_a_truncated_engine_is_one_error_with_the_workers_words(artifact: Path) -> None:
     engine = artifact / "model.onnx"
     engine.write_bytes(engine.read_bytes()[:-7])
