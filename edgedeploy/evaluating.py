@@ -128,6 +128,8 @@ def evaluate_all(
             pictures are preprocessed.
         FileError: A picture cannot be decoded.
     """
+    if not runtimes:
+        return {}
     labels = _labels(images)
     manifests = {name: runtime.manifest for name, runtime in runtimes.items()}
     offsets = {n: _offset(labels, _classes(m), class_offset) for n, m in manifests.items()}

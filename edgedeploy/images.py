@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -19,6 +22,15 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from edgedeploy.types import Array
+
+# What the reader of a damaged or hostile zip raises.
+_BAD_ZIP = (
+    zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError, KeyError,
+    struct.error, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+_LARGEST_BYTES = 1 << 28  # of a picture in a zip, unpacked: a bomb is told from a photograph
+# Pillow reads more, some with help of other programs (EPS).
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 
@@ -74,7 +86,7 @@ class ImageSet:
             FileError: A picture cannot be decoded.
         """
         for entry, data in self._contents():
-            yield entry, decode(data, name=f"{self.source}/{entry.name}")
+            yield entry, decode(data, name=str(self.source / self.inside / entry.name))
 
     def digest(self) -> str:
         """Return a SHA-256 over the names and contents of all pictures, in order."""
@@ -127,9 +139,12 @@ class ImageSet:
         with _open_zip(self.source) as archive:
             for entry in self.entries:
                 try:
-                    yield entry, archive.read(str(PurePosixPath(self.inside, entry.name)))
-                except (zipfile.BadZipFile, RuntimeError, OSError, EOFError) as error:
-                    raise _unreadable(self.source / entry.name, error) from error
+                    info = archive.getinfo("/".join(filter(None, (self.inside, entry.name))))
+                    if info.file_size > _LARGEST_BYTES:
+                        raise ValueError(f"it unpacks to {info.file_size} bytes")
+                    yield entry, archive.read(info)
+                except _BAD_ZIP as error:
+                    raise _unreadable(self.source / self.inside / entry.name, error) from error
 
 
 def open_images(source: Path) -> ImageSet:
@@ -161,23 +176,18 @@ def decode(data: bytes, *, name: str) -> Array:
     Raises:
         FileError: It is no picture, is cut off, or is too large to be one.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.load()
-            if image.mode.startswith("I;16"):  # 16-bit grey; convert() would clip it to white
-                return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+            if image.mode.startswith("I"):  # 16-bit grey; convert() would clip it to white
+                grey = np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8)
+                return np.repeat(grey[..., np.newaxis], 3, axis=2)
+            if image.mode == "P" and "transparency" in image.info:
+                return np.asarray(image.convert("RGBA").convert("RGB"))
             return np.asarray(image.convert("RGB"))
-    except (
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-        OSError,
-        SyntaxError,  # Pillow's PNG reader
-        ValueError,
-        EOFError,
-    ) as error:
+    except Exception as error:  # Pillow's readers raise whatever the bytes lead them to
         raise _unreadable(name, error) from error
 
 
@@ -195,34 +205,48 @@ def read_image(path: Path) -> Array:
 
 
 def _image_set(source: Path, inside: str, names: Sequence[str]) -> ImageSet:
-    pictures = sorted(n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES)
+    pictures = sorted(n for n in names if _is_picture(PurePosixPath(n)))
     if not pictures:
         raise FileError(
             f"{source}{'/' + inside if inside else ''} has no pictures in it ({len(names)} files)",
             fix=f"pass a folder or zip with {', '.join(sorted(SUFFIXES))} files",
         )
     folders = sorted({PurePosixPath(n).parts[0] for n in pictures if "/" in n})
-    numbered = all(folder.isdecimal() for folder in folders)
+    numbered = all(folder.isdecimal() and len(folder) < 10 for folder in folders)
     index = {folder: int(folder) if numbered else i for i, folder in enumerate(folders)}
+    classes = {number: folder for folder, number in index.items()}
+    if len(classes) < len(folders):
+        twice = next(f for f in folders if classes[index[f]] != f)
+        raise FileError(
+            f"{source} has two folders for class {index[twice]}: {twice!r}, "
+            f"{classes[index[twice]]!r}",
+            fix="rename one of them: a folder whose name is a number is the class of that index",
+        )
     return ImageSet(
         source=source,
         inside=inside,
         entries=tuple(ImageEntry(n, index.get(PurePosixPath(n).parts[0])) for n in pictures),
-        classes={number: folder for folder, number in index.items()},
+        classes=classes,
     )
+
+
+def _is_picture(path: PurePosixPath) -> bool:
+    """Tell pictures from the rest, and from what macOS and editors leave beside them."""
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden
 
 
 def _split_zip_path(source: Path) -> tuple[Path, str]:
     for candidate in (source, *source.parents):
         if candidate.is_file():
-            return candidate, source.relative_to(candidate).as_posix().removeprefix(".")
+            return candidate, "/".join(source.relative_to(candidate).parts)
     raise FileError(f"there is no {source}", fix="pass an image folder, a zip, or zip/folder")
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except _BAD_ZIP as error:
         raise FileError(
             f"{path} is not a zip that can be read: {error}",
             fix="pass an image folder, a zip, or a folder inside a zip",
