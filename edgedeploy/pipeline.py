@@ -7,7 +7,7 @@ import functools
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgedeploy import artifact, building, evaluating, model_file
 from edgedeploy.calibration import files as calibrations
@@ -20,14 +20,15 @@ from edgedeploy.errors import (
     UsageError,
 )
 from edgedeploy.files import write_atomically
+from edgedeploy.profiling import accuracy, records
 from edgedeploy.profiling import measuring as profiling
-from edgedeploy.profiling import records
 from edgedeploy.reporting import markdown, table
+from edgedeploy.runtime import manifest as manifests
 from edgedeploy.runtime.runtime import Runtime
 from edgedeploy.types import BuildSpec, Precision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from edgedeploy.evaluating import Evaluation
     from edgedeploy.images import ImageSet
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 # An artifact that is whole, but not for this machine: a sweep goes on without it.
 NOT_HERE = (UnsupportedError, MissingDependencyError)
 MODELS, CALIBRATIONS = Path("models"), Path("calib")
+SHIPPED_ACCURACY = MODELS / "accuracy.json"
 ARTIFACTS, PROFILES = Path("build"), Path("profiles")
 
 
@@ -290,14 +292,15 @@ def profile(
             for.
         MeasurementError: The worker died or got stuck.
     """
-    record = profiling.profile(
-        folder, spec, shipped_accuracy=MODELS / "accuracy.json", progress=progress
-    )
+    record = profiling.profile(folder, spec, shipped_accuracy=SHIPPED_ACCURACY, progress=progress)
     return records.write(record, out), record
 
 
 def read_profiles(paths: Sequence[Path]) -> list[ProfileRecord]:
     """Read the profiles asked for; without any, all of ``./profiles``.
+
+    An artifact that was evaluated after it was measured brings its accuracy along, if it is still
+    in ``./build``.
 
     Raises:
         FileError: There is none, or one is damaged.
@@ -308,7 +311,29 @@ def read_profiles(paths: Sequence[Path]) -> list[ProfileRecord]:
     if not found:
         where = ", ".join(str(path) for path in paths or [PROFILES])
         raise FileError(f"there is no profile in {where}", fix="measure: edgedeploy profile")
-    return [records.read(path) for path in found]
+    accuracies = _accuracies()
+    return [_with_accuracy(records.read(path), accuracies) for path in found]
+
+
+def _accuracies() -> dict[str, dict[str, Any]]:
+    """Return what is known now of the artifacts in ``./build``, by their SHA-256."""
+    known = {}
+    folders = artifact.find([ARTIFACTS]) if any(ARTIFACTS.glob("*/*/manifest.json")) else []
+    for folder in folders:
+        about = manifests.read(str(folder))
+        found = accuracy.find(folder, about, SHIPPED_ACCURACY)
+        if found is not None:
+            known[about.sha256] = found
+    return known
+
+
+def _with_accuracy(
+    record: ProfileRecord, accuracies: Mapping[str, dict[str, Any]]
+) -> ProfileRecord:
+    found = accuracies.get(record.document["artifact"]["sha256"])
+    if found is None:
+        return record
+    return replace(record, document={**record.document, "accuracy": found})
 
 
 def write_report(measured: Sequence[ProfileRecord], path: Path) -> None:

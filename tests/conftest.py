@@ -4,14 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A slow machine is no failure.
+settings.register_profile("edgedeploy", deadline=None)
+settings.load_profile("edgedeploy")
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The data beside the project: real weights, labelled images, tegrastats lines."""
-    folder = Path(
-        os.environ.get("EDGEDEPLOY_DATA", Path(__file__).parents[2] / "shared" / "data")
-    )
+    folder = Path(os.environ.get("EDGEDEPLOY_DATA", Path(__file__).parents[2] / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"the real weights and images are not here ({folder}); set EDGEDEPLOY_DATA")
     return folder

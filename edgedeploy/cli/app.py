@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -51,7 +52,12 @@ def _options(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code (the table in `edgedeploy.runtime.errors`)."""
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+    code = run(sys.argv[1:] if argv is None else argv)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -63,9 +69,9 @@ def run(argv: Sequence[str]) -> int:
         return print_error(error, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        sys.stderr.close()
-        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except _PARSE_ERROR as error:
         message = error.format_message().rstrip(".")
         fix = f"see edgedeploy {_command(argv)}--help"

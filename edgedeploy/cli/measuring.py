@@ -34,6 +34,7 @@ def profile(
     scenario: Annotated[str, typer.Option(help="How calls arrive; single: one by one.")] = "single",
     duration: Annotated[float, typer.Option(help="Seconds of timed calls, at least.")] = 10.0,
     threads: options.Threads = None,
+    resolution: options.Resolution = None,
     out: Annotated[Path, typer.Option("-o", help="Folder of the profiles.")] = Path("profiles"),
     json: JsonFlag = False,
 ) -> None:
@@ -42,7 +43,12 @@ def profile(
     from edgedeploy.profiling.measuring import ProfileSpec
 
     spec = ProfileSpec(
-        device=device, python=python, duration_s=duration, threads=threads, scenario=scenario
+        device=device,
+        python=python,
+        duration_s=duration,
+        threads=threads,
+        scenario=scenario,
+        side=None if resolution is None else (resolution, resolution),
     )
     records = []
     found = pipeline.find_artifacts(artifacts or [])

@@ -116,8 +116,8 @@ def phases(label: str) -> Iterator[Callable[[str, float, float], None]]:
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(label) as status:
-        # few redraws: on a small machine they would disturb what is measured
+    # one redraw a second: on a small machine more would disturb what is measured
+    with Console(stderr=True).status(label, refresh_per_second=1) as status:
         yield lambda phase, done_s, total_s: status.update(
             f"{label}: {phase} {done_s:.0f}/{total_s:.0f} s"
         )

@@ -46,16 +46,19 @@ def find(folder: Path, manifest: Manifest, shipped: Path) -> dict[str, Any] | No
             fix="update edgedeploy, or move the file away",
         )
     try:
-        entry = (
-            table["models"].get(manifest.model, {}).get(f"{manifest.backend}-{manifest.precision}")
-        )
+        model = table["models"].get(manifest.model, {})
+        entry = model.get(f"{manifest.backend}-{manifest.precision}")
         date = str(table["date"])
+        inputs = {"model_sha256": model.get("model_sha256")}
+        if manifest.precision == "int8":
+            inputs["calibration_sha256"] = model.get("calibration_sha256")
     except (KeyError, AttributeError) as error:
         raise FileError(
             f"{shipped} is damaged: {type(error).__name__}: {error}",
             fix="take the file of the release again, or move it away",
         ) from error
-    if entry is None:
+    other = any(manifest.raw.get(key) != value for key, value in inputs.items())
+    if entry is None or other:  # a model of the same name, or another calibration
         return None
     return {"source": "shipped", **_picked(entry, shipped), "date": date}
 

@@ -128,6 +128,20 @@ def test_eval_writes_what_report_and_profile_read(
     assert document["profiles"][0]["accuracy"]["top1"] == int8["top1"]
 
 
+def test_report_shows_an_accuracy_that_was_measured_after_the_latency(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["profile", "build/stem/ort-fp32", "--duration", "0.01"]) == 0
+    capsys.readouterr()
+    code, document = _json(capsys, "report")
+    assert document["profiles"][0]["accuracy"] is None
+    assert app.run(["eval", "--data", "images"]) == 0
+    capsys.readouterr()
+    code, document = _json(capsys, "report")
+    assert code == 0
+    assert document["profiles"][0]["accuracy"]["count"] == 12
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [

@@ -73,6 +73,16 @@ def test_what_nobody_measured_is_none(
     assert accuracy.find(folder, manifest, shipped) is None
 
 
+@pytest.mark.parametrize("key", ["model_sha256"])
+def test_shipped_accuracy_of_another_model_of_that_name_does_not_count(
+    tmp_path: Path, folder: Path, manifest: Manifest, key: str
+) -> None:
+    entry = {"small": {"ort-fp32": {"top1": 0.5}, key: "another"}}
+    shipped = tmp_path / "accuracy.json"
+    shipped.write_text(json.dumps({**SHIPPED, "models": entry}))
+    assert accuracy.find(folder, manifest, shipped) is None
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"top1": 61}', '{"top1": "good"}'])
 def test_a_damaged_evaluation_is_named(
     tmp_path: Path, folder: Path, manifest: Manifest, text: str
