@@ -80,7 +80,7 @@ def smallest_unsaturated_scale(weight: Array, axis: int) -> Array:
 
     Source:
         Packing in fours along the input channels: ONNX Runtime, mlas/lib/qgemm_kernel_avx2.cpp;
-        oneDNN, "Nuances of int8 computations". Measured: docs/quantization.md.
+        oneDNN, "Nuances of int8 computations".
     """
     kernel = np.abs(np.moveaxis(weight, axis, 0).astype(np.float64))
     kernel = kernel.reshape(*kernel.shape[:2], -1)
