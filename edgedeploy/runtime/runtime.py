@@ -1,34 +1,19 @@
 """`Runtime`: one loaded artifact, whatever made it."""
 
-import importlib
 import os
 import threading
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
-from . import choosing, cpu, manifest
+from . import loading, manifest
 from . import preprocessing as pictures
-from .choosing import Candidate, PassedOver
-from .errors import (
-    ArtifactError,
-    EdgeDeployError,
-    MissingDependencyError,
-    TensorMismatchError,
-    UnsupportedError,
-    UsageError,
-)
+from .checking import checked
+from .errors import UsageError
+from .loading import Loaded
 from .manifest import Manifest
 from .preprocessing import Preprocessing
 from .session import Session
-
-# What each vendor file imports, and how to get it.
-_VENDORS = {
-    "ort": ("onnxruntime", "pip install onnxruntime"),
-    "openvino": ("openvino", "pip install openvino"),
-    "trt": ("tensorrt", "on a Jetson install JetPack's TensorRT, else pip install tensorrt"),
-}
-_DOES_NOT_LOAD = (ArtifactError, MissingDependencyError, UnsupportedError)
 
 
 class Prediction(NamedTuple):
@@ -55,15 +40,13 @@ class Runtime:
         ``with Runtime.load("build/mobilenet_v1_0.50_160") as rt: rt.classify(frame)``
     """
 
-    def __init__(
-        self, candidate: Candidate, session: Session, why: str, passed_over: Sequence[PassedOver]
-    ) -> None:
-        self._folder = candidate.folder
-        self._manifest = candidate.manifest
-        self._session: Optional[Session] = session
-        self._described = dict(session.described)
-        self._why = why
-        self._passed_over = tuple(passed_over)
+    def __init__(self, loaded: Loaded) -> None:
+        self._folder = loaded.candidate.folder
+        self._manifest = loaded.candidate.manifest
+        self._session: Optional[Session] = loaded.session
+        self._described = dict(loaded.session.described)
+        self._why = loaded.why
+        self._passed_over = loaded.passed_over
         self._lock = threading.Lock()
 
     @classmethod
@@ -100,31 +83,16 @@ class Runtime:
             MissingDependencyError: The vendor's package is not installed here.
             UnsupportedError: The device is not here, or none of several artifacts loads.
         """
-        if threads is not None and threads < 1:
-            raise UsageError(
-                f"threads is {threads!r}, it must be 1 or more",
-                fix="pass a number of CPU threads, or None for one per physical core",
-            )
-        root = os.fspath(path)
-        found, passed_over = choosing.find(root)
-        found = [_told(candidate, preprocessing, labels) for candidate in found]
-        ranked = choosing.rank(choosing.select(found, backend, precision))
-        asked = [word for word in (backend, precision) if word]
-        failures: List[Tuple[Candidate, EdgeDeployError]] = []
-        for place, (candidate, cost) in enumerate(ranked):
-            try:
-                session = _open(candidate, threads or cpu.physical_cores(), device)
-            except _DOES_NOT_LOAD as error:
-                failures.append((candidate, error))
-                continue
-            passed_over += [PassedOver(c.folder, e.problem) for c, e in failures]
-            passed_over += [
-                PassedOver(c.folder, reason or f"ranks behind {candidate.name}")
-                for c, reason in ranked[place + 1 :]
-            ]
-            why = _why(candidate, cost, asked, len(ranked), len(failures))
-            return cls(candidate, session, why, passed_over)
-        raise _none_loads(root, failures)
+        loaded = loading.load(
+            os.fspath(path),
+            backend,
+            precision,
+            threads,
+            device,
+            preprocessing=preprocessing,
+            labels=labels,
+        )
+        return cls(loaded)
 
     @property
     def manifest(self) -> Manifest:
@@ -176,7 +144,7 @@ class Runtime:
             TensorMismatchError: Another type or shape, an empty batch, NaN or infinity.
             UsageError: The runtime is closed.
         """
-        ready = self._checked(batch)
+        ready = checked(batch, self._manifest.input)
         with self._lock:
             return self._open_session().run(ready)
 
@@ -189,7 +157,7 @@ class Runtime:
             TensorMismatchError: As `infer`.
             UsageError: The runtime is closed.
         """
-        ready = self._checked(batch)
+        ready = checked(batch, self._manifest.input)
         with self._lock:
             return self._open_session().bind(ready)
 
@@ -272,136 +240,6 @@ class Runtime:
         if self._session is None:
             raise UsageError(f"{self!r} is closed", fix="load it again with Runtime.load")
         return self._session
-
-    def _checked(self, batch: Any) -> np.ndarray:
-        """Return the batch, contiguous, or say what is wrong with it."""
-        wanted = self._manifest.input
-        if not isinstance(batch, np.ndarray) or batch.dtype != np.float32:
-            kind = batch.dtype if isinstance(batch, np.ndarray) else type(batch).__name__
-            raise TensorMismatchError(
-                f"input {wanted.name!r} is {kind}, the model takes a NumPy array of float32",
-                fix="convert it: numpy.asarray(batch, dtype=numpy.float32)",
-            )
-        if not _fits(batch.shape, wanted.shape):
-            raise TensorMismatchError(
-                f"input {wanted.name!r} has shape {batch.shape}, the model takes "
-                + _shape(wanted.shape),
-                fix=_shape_fix(batch.shape, wanted.shape),
-            )
-        if not np.isfinite(batch).all():
-            bad = int(batch.size - np.count_nonzero(np.isfinite(batch)))
-            raise TensorMismatchError(
-                f"input {wanted.name!r} has {bad} values of {batch.size} that are NaN or infinite",
-                fix="look at what fills the batch: all values must be finite",
-            )
-        return np.ascontiguousarray(batch)
-
-
-def _told(
-    candidate: Candidate, rule: Optional[Preprocessing], labels: Optional[Sequence[str]]
-) -> Candidate:
-    """Complete an artifact's manifest by what the caller knows of the model."""
-    known = candidate.manifest
-    if rule is not None and known.preprocessing not in (None, rule):
-        raise UsageError(
-            f"{candidate.folder} was built for {known.preprocessing}, {rule} was asked for",
-            fix="leave the preprocessing out, or build the model again with the one that is right",
-        )
-    if rule is not None:
-        known = known._replace(preprocessing=rule)
-    if labels is not None:
-        known = known._replace(labels=tuple(labels))
-    return candidate._replace(manifest=known)
-
-
-def _open(candidate: Candidate, threads: int, device: Optional[str]) -> Session:
-    known = candidate.manifest
-    manifest.verify(candidate.folder, known)
-    session: Session = _vendor(known.backend).load(candidate.folder, known, threads, device)
-    return session
-
-
-def _vendor(backend: str) -> Any:
-    """Import a backend's run side, and with it its vendor's library.
-
-    Raises:
-        ArtifactError: This version has no such backend.
-        MissingDependencyError: The package is absent or does not load.
-    """
-    if backend not in _VENDORS:
-        raise ArtifactError(
-            f"the artifact is of backend {backend!r}, this version has: {', '.join(_VENDORS)}",
-            fix="update edgedeploy, or build the model for one of these backends",
-        )
-    package, install = _VENDORS[backend]
-    try:
-        return importlib.import_module(f".{backend}", __package__)
-    except MissingDependencyError:
-        raise  # the vendor file knows better
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise MissingDependencyError(
-                f"the package {package!r} is installed but does not load: {error}",
-                fix=f"run: python -c 'import {package}', and repair what it reports",
-            ) from error
-        raise MissingDependencyError(
-            f"the package {package!r} is not installed", fix=install
-        ) from error
-    except (ImportError, OSError) as error:
-        raise MissingDependencyError(
-            f"the package {package!r} is installed but does not load: {error}",
-            fix=f"run: python -c 'import {package}', and repair what it reports",
-        ) from error
-
-
-def _why(
-    candidate: Candidate, cost: Optional[str], asked: Sequence[str], count: int, failed: int
-) -> str:
-    if asked:
-        why = f"{candidate.name}: {' '.join(asked)} was asked for"
-    elif count == 1:
-        why = f"{candidate.name}: the only artifact here"
-    else:
-        why = f"{candidate.name}: the best of {count} artifacts"
-    if failed:
-        why += f", after {failed} that did not load"
-    return why if cost is None else f"{why}; but {cost}"
-
-
-def _none_loads(
-    path: str, failures: Sequence[Tuple[Candidate, EdgeDeployError]]
-) -> EdgeDeployError:
-    if len(failures) == 1:
-        return failures[0][1]
-    reasons = "; ".join(f"{c.name}: {error.problem}" for c, error in failures)
-    return UnsupportedError(
-        f"none of the {len(failures)} artifacts in {path} loads here: {reasons}",
-        fix=failures[-1][1].fix,
-    )
-
-
-def _fits(shape: Tuple[int, ...], wanted: Tuple[Optional[int], ...]) -> bool:
-    return (
-        len(shape) == len(wanted)
-        and min(shape) > 0
-        and all(want is None or got == want for got, want in zip(shape, wanted))
-    )
-
-
-def _shape(shape: Tuple[Optional[int], ...]) -> str:
-    return "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
-
-
-def _shape_fix(shape: Tuple[int, ...], wanted: Tuple[Optional[int], ...]) -> str:
-    if len(shape) == 4 and _fits((shape[0], shape[3], shape[1], shape[2]), wanted):
-        return "transpose it, models take NCHW: batch.transpose(0, 3, 1, 2)"
-    if len(shape) == 3 and _fits((1, *shape), wanted):
-        return "add the batch axis: batch[numpy.newaxis]"
-    if 0 in shape:
-        return "pass at least one picture"
-    return (
-        "resize the picture: rt.preprocess(frame) makes such a batch, rt.classify(frame) does all"
-    )
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

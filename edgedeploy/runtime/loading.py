@@ -1,0 +1,160 @@
+"""Loading: from a path to a running session, with the story of how it was chosen."""
+
+import importlib
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+
+from . import choosing, cpu, manifest
+from .choosing import Candidate, PassedOver
+from .errors import (
+    ArtifactError,
+    EdgeDeployError,
+    MissingDependencyError,
+    UnsupportedError,
+    UsageError,
+)
+from .preprocessing import Preprocessing
+from .session import Session
+
+# What each vendor file imports, and how to get it.
+_VENDORS = {
+    "ort": ("onnxruntime", "pip install onnxruntime"),
+    "openvino": ("openvino", "pip install openvino"),
+    "trt": ("tensorrt", "on a Jetson install JetPack's TensorRT, else pip install tensorrt"),
+}
+_DOES_NOT_LOAD = (ArtifactError, MissingDependencyError, UnsupportedError)
+
+
+class Loaded(NamedTuple):
+    """A session, and why it is this one.
+
+    Attributes:
+        candidate: The artifact, completed by what the caller knows of the model.
+        session: Its engine, loaded.
+        why: What decided, in words.
+        passed_over: The artifacts beside it that were not taken.
+    """
+
+    candidate: Candidate
+    session: Session
+    why: str
+    passed_over: Tuple[PassedOver, ...]
+
+
+def load(
+    path: str,
+    backend: Optional[str],
+    precision: Optional[str],
+    threads: Optional[int],
+    device: Optional[str],
+    *,
+    preprocessing: Optional[Preprocessing],
+    labels: Optional[Sequence[str]],
+) -> Loaded:
+    """Load the best artifact at or below ``path``; arguments and errors are `Runtime.load`'s."""
+    if threads is not None and threads < 1:
+        raise UsageError(
+            f"threads is {threads!r}, it must be 1 or more",
+            fix="pass a number of CPU threads, or None for one per physical core",
+        )
+    found, passed_over = choosing.find(path)
+    found = [_told(candidate, preprocessing, labels) for candidate in found]
+    ranked = choosing.rank(choosing.select(found, backend, precision))
+    asked = [word for word in (backend, precision) if word]
+    failures: List[Tuple[Candidate, EdgeDeployError]] = []
+    for place, (candidate, cost) in enumerate(ranked):
+        try:
+            session = _open(candidate, threads or cpu.physical_cores(), device)
+        except _DOES_NOT_LOAD as error:
+            failures.append((candidate, error))
+            continue
+        passed_over += [PassedOver(c.folder, e.problem) for c, e in failures]
+        passed_over += [
+            PassedOver(c.folder, reason or f"ranks behind {candidate.name}")
+            for c, reason in ranked[place + 1 :]
+        ]
+        why = _why(candidate, cost, asked, len(ranked), len(failures))
+        return Loaded(candidate, session, why, tuple(passed_over))
+    raise _none_loads(path, failures)
+
+
+def _told(
+    candidate: Candidate, rule: Optional[Preprocessing], labels: Optional[Sequence[str]]
+) -> Candidate:
+    """Complete an artifact's manifest by what the caller knows of the model."""
+    known = candidate.manifest
+    if rule is not None and known.preprocessing not in (None, rule):
+        raise UsageError(
+            f"{candidate.folder} was built for {known.preprocessing}, {rule} was asked for",
+            fix="leave the preprocessing out, or build the model again with the one that is right",
+        )
+    if rule is not None:
+        known = known._replace(preprocessing=rule)
+    if labels is not None:
+        known = known._replace(labels=tuple(labels))
+    return candidate._replace(manifest=known)
+
+
+def _open(candidate: Candidate, threads: int, device: Optional[str]) -> Session:
+    known = candidate.manifest
+    manifest.verify(candidate.folder, known)
+    session: Session = _vendor(known.backend).load(candidate.folder, known, threads, device)
+    return session
+
+
+def _vendor(backend: str) -> Any:
+    """Import a backend's run side, and with it its vendor's library.
+
+    Raises:
+        ArtifactError: This version has no such backend.
+        MissingDependencyError: The package is absent or does not load.
+    """
+    if backend not in _VENDORS:
+        raise ArtifactError(
+            f"the artifact is of backend {backend!r}, this version has: {', '.join(_VENDORS)}",
+            fix="update edgedeploy, or build the model for one of these backends",
+        )
+    package, install = _VENDORS[backend]
+    try:
+        return importlib.import_module(f".{backend}", __package__)
+    except MissingDependencyError:
+        raise  # the vendor file knows better
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise MissingDependencyError(
+                f"the package {package!r} is installed but does not load: {error}",
+                fix=f"run: python -c 'import {package}', and repair what it reports",
+            ) from error
+        raise MissingDependencyError(
+            f"the package {package!r} is not installed", fix=install
+        ) from error
+    except (ImportError, OSError) as error:
+        raise MissingDependencyError(
+            f"the package {package!r} is installed but does not load: {error}",
+            fix=f"run: python -c 'import {package}', and repair what it reports",
+        ) from error
+
+
+def _why(
+    candidate: Candidate, cost: Optional[str], asked: Sequence[str], count: int, failed: int
+) -> str:
+    if asked:
+        why = f"{candidate.name}: {' '.join(asked)} was asked for"
+    elif count == 1:
+        why = f"{candidate.name}: the only artifact here"
+    else:
+        why = f"{candidate.name}: the best of {count} artifacts"
+    if failed:
+        why += f", after {failed} that did not load"
+    return why if cost is None else f"{why}; but {cost}"
+
+
+def _none_loads(
+    path: str, failures: Sequence[Tuple[Candidate, EdgeDeployError]]
+) -> EdgeDeployError:
+    if len(failures) == 1:
+        return failures[0][1]
+    reasons = "; ".join(f"{c.name}: {error.problem}" for c, error in failures)
+    return UnsupportedError(
+        f"none of the {len(failures)} artifacts in {path} loads here: {reasons}",
+        fix=failures[-1][1].fix,
+    )
