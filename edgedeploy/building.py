@@ -9,14 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnx_ir as ir
-
 from edgedeploy import artifact, backends, model_file
 from edgedeploy.errors import ArtifactError, UnsupportedError, UsageError
-from edgedeploy.graph.float16 import to_float16
-from edgedeploy.graph.fold_batch_norm import fold_batch_norm
-from edgedeploy.graph.qdq import quantise
-from edgedeploy.graph.shapes import fix_size
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.types import Precision
 
@@ -107,6 +101,14 @@ def _check(
 def _source(
     backend: Backend, model: OnnxModel, spec: BuildSpec, calibration: Calibration | None
 ) -> bytes:
+    # onnx_ir takes half a second to import, which a build that is up to date does without
+    import onnx_ir as ir
+
+    from edgedeploy.graph.float16 import to_float16
+    from edgedeploy.graph.fold_batch_norm import fold_batch_norm
+    from edgedeploy.graph.qdq import quantise
+    from edgedeploy.graph.shapes import fix_size
+
     graph = ir.serde.deserialize_model(model_file.load_proto(model.path))
     fix_size(graph, model.side)
     fold_batch_norm(graph)

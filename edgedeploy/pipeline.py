@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from edgedeploy import artifact, building, evaluating, model_file
 from edgedeploy.calibration import files as calibrations
-from edgedeploy.calibration import measuring as calibrating
 from edgedeploy.errors import (
     EdgeDeployError,
     FileError,
@@ -91,6 +90,8 @@ def calibrate(
     Raises:
         UsageError: The model's size or preprocessing is not known.
     """
+    from edgedeploy.calibration import measuring as calibrating  # imports ONNX Runtime
+
     model = model_file.read(path, hints)
     if model.side is None:
         raise UsageError(
