@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy import artifact, backends, model_file
+from edgedeploy import artifact, backends, devices, model_file
 from edgedeploy.errors import ArtifactError, UnsupportedError, UsageError
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.types import Precision
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
     from edgedeploy.backends.base import Backend
+    from edgedeploy.devices import Device
     from edgedeploy.types import BuildSpec, Calibration, OnnxModel
 
 
@@ -44,6 +45,7 @@ def build(
     *,
     out: Path,
     calibration: Calibration | None = None,
+    device: Device | None = None,
     command: Sequence[str] = (),
 ) -> BuildResult:
     """Make the artifact of one model for one backend, unless it is there already.
@@ -53,15 +55,18 @@ def build(
         spec: For what.
         out: Folder of all artifacts; this one goes to ``out/<model>/<backend>-<precision>``.
         calibration: Ranges of this very model; required for INT8.
+        device: The board that it is built on; None where that sets no limits.
         command: What the user typed, for the manifest.
 
     Raises:
-        UnsupportedError: The backend has no such precision.
+        UnsupportedError: The backend, or the board, has no such precision.
         UsageError: INT8 without a calibration.
         BuildError: The vendor's compiler refused the model.
         FileError: ``out`` cannot be written to.
     """
     backend = backends.get(spec.backend)
+    if device is not None and spec.backend == "trt":
+        devices.check_precision(device, spec.precision)
     _check(backend, model, spec, calibration)
     target = artifact.place(out, model.name, spec.backend, spec.precision.value)
     about = _about(model, spec, calibration, backend.version())

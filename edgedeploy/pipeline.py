@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy import artifact, building, evaluating, model_file
+from edgedeploy import artifact, building, devices, evaluating, model_file
 from edgedeploy.calibration import files as calibrations
 from edgedeploy.errors import (
     EdgeDeployError,
@@ -141,12 +141,15 @@ def build_all(
     Raises:
         EdgeDeployError: One could not be built, and ``keep_going`` is off.
     """
+    here = devices.here().device
     for path in paths:
         for spec in specs:
             try:
                 model = model_file.read(path, hints)
                 model, calibration = _calibrated(model, spec, calib)
-                yield building.build(model, spec, out=out, calibration=calibration, command=command)
+                yield building.build(
+                    model, spec, out=out, calibration=calibration, device=here, command=command
+                )
             except EdgeDeployError as error:
                 if not keep_going:
                     raise
@@ -200,6 +203,11 @@ def read_labels(path: Path) -> tuple[str, ...]:
 def find_artifacts(paths: Sequence[Path]) -> list[Path]:
     """Return the artifacts among and below ``paths``; without any, all of ``./build``."""
     return artifact.find(list(paths) or [ARTIFACTS])
+
+
+def is_sweep(paths: Sequence[Path]) -> bool:
+    """Return whether folders are to be searched, so that what does not run here is skipped."""
+    return not any((path / manifests.MANIFEST).is_file() for path in paths)
 
 
 def evaluate(

@@ -303,6 +303,9 @@ class _Run:
     def _measure_norms(self, resolution: int) -> None:
         """Replace the running statistics, mixed over all resolutions, by those of one.
 
+        The images are augmented as in training: the zeros that shifting brings in are part of
+        what the network has seen, and statistics without them cost points.
+
         Source:
             Yu and Huang 2019, "Universally Slimmable Networks", section 3.2 (post-statistics).
         """
@@ -318,7 +321,8 @@ class _Run:
         with torch.inference_mode():
             for positions in torch.split(chosen[:_NORM_IMAGES], self.spec.batch):
                 if len(positions) > 1:
-                    self.module(_input(self.data.images[positions], resolution))
+                    pictures = _augmented(self.data.images[positions], draw)
+                    self.module(_input(pictures, resolution))
 
 
 def _packed(images: ImageSet, spec: TrainSpec) -> _Data:

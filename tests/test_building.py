@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from edgedeploy import artifact, backends, building, model_file
+from edgedeploy import artifact, backends, building, devices, model_file
 from edgedeploy.calibration import files as calibrations
 from edgedeploy.errors import BuildError, FileError, UnknownNameError, UnsupportedError, UsageError
 from edgedeploy.runtime.preprocessing import Preprocessing
@@ -130,6 +130,19 @@ def test_precision_that_the_backend_lacks_is_refused(model: OnnxModel, tmp_path:
     spec = BuildSpec(backend="ort", precision=Precision.BF16)
     with pytest.raises(UnsupportedError, match=r"cannot build bf16\n.*--fp16 or --fp32 or --int8"):
         building.build(model, spec, out=tmp_path)
+
+
+def test_int8_on_a_board_without_it_is_refused_before_anything_is_built(
+    model: OnnxModel, calibration: Calibration, tmp_path: Path
+) -> None:
+    if backends.package("trt") is None:
+        pytest.skip("neither tensorrt nor tensorrt_rtx is installed")
+    spec = BuildSpec(backend="trt", precision=Precision.INT8)
+    nano = devices.find("jetson-nano")
+    out = tmp_path / "build"
+    with pytest.raises(UnsupportedError, match=r"(?i)nano[^\n]*int8[^\n]*\n.*--fp16"):
+        building.build(model, spec, out=out, calibration=calibration, device=nano)
+    assert not out.exists()
 
 
 def test_unknown_backend_gets_a_suggestion(model: OnnxModel, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def evaluate(
             class_offset=_offset(class_offset),
             hints=options.hints(mean, std, labels),
             threads=threads,
-            skip=None if artifacts else print_skipped,
+            skip=print_skipped if pipeline.is_sweep(artifacts or []) else None,
             progress=moved,
         )
     if json:

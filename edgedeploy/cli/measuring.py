@@ -57,7 +57,7 @@ def profile(
             with phases(f"{number}/{len(found)} {artifact.parent.name} {artifact.name}") as moved:
                 path, record = pipeline.profile(artifact, spec, out=out, progress=moved)
         except pipeline.NOT_HERE as error:
-            if artifacts or device != "auto":
+            if device != "auto" or not pipeline.is_sweep(artifacts or []):
                 raise
             print_skipped(pipeline.Failure(str(artifact), error))
             continue
