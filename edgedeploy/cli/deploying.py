@@ -112,26 +112,28 @@ def doctor(json: JsonFlag = False) -> None:
         print_json(document)
         return
     print(f"device: {document['device']['name']} ({document['device']['model']})\n")
+    backends, sensors = document["backends"], document["sensors"]
     print_table(
-        ("backend", "version", "builds", "runs", "precisions", "why not"),
+        ("backend", "builds", "runs", "precisions", "version"),
         [
             (
                 name,
-                state["version"],
                 _yes(state["can_build"]),
                 _yes(state["can_run"]),
-                " ".join(state["precisions"]),
-                state["reason"],
+                " ".join(state["precisions"]) or None,
+                state["version"],
             )
-            for name, state in document["backends"].items()
+            for name, state in backends.items()
         ],
     )
-    print_table(
-        ("sensor", "here", "why not"),
-        [(n, _yes(s["available"]), s["reason"]) for n, s in document["sensors"].items()],
-    )
+    print()
+    print_table(("sensor", "here"), [(n, _yes(s["available"])) for n, s in sensors.items()])
+    print()
+    for name, state in [*backends.items(), *sensors.items()]:
+        if state["reason"]:
+            print(f"{name}: {state['reason']}")
     for row in document["missing"]:
-        print(f"{row['problem']}\n  fix: {row['fix']}")
+        print(f"\n{row['problem']}\n  fix: {row['fix']}")
 
 
 def devices(json: JsonFlag = False) -> None:

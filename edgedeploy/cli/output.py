@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,28 +60,25 @@ def console() -> Console:
     return Console(width=width, soft_wrap=False, highlight=False)
 
 
-def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = ""
-) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; on a narrow terminal columns drop out, last first, and names are never cut."""
-    from rich import box
-    from rich.table import Table
-
-    out = console()
     cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
-    widths = [max(len(text) for text in column) for column in zip(columns, *cells, strict=True)]
-    kept = len(widths)
-    while kept > 1 and sum(widths[:kept]) + 3 * kept + 1 > out.width:
+    aligned = [_aligned(title, column) for title, *column in zip(columns, *cells, strict=True)]
+    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    kept = len(aligned)
+    while kept > 1 and sum(len(column[0]) + 2 for column in aligned[:kept]) - 2 > limit:
         kept -= 1
-    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for name, column in zip(columns[:kept], zip(*cells, strict=True), strict=False):
-        number = all(text == "–" or text[:1].isdigit() for text in column)
-        table.add_column(name, no_wrap=True, justify="right" if number and cells else "left")
-    for row in cells:
-        table.add_row(*row[:kept])
-    out.print(table)
+    for line in zip(*aligned[:kept], strict=True):
+        print("  ".join(line).rstrip())
     if kept < len(columns):
-        out.print(f"not shown, the terminal is too narrow: {', '.join(columns[kept:])}")
+        print(f"too narrow for: {', '.join(columns[kept:])} (a wider terminal or --json has them)")
+
+
+def _aligned(title: str, column: Sequence[str]) -> list[str]:
+    """Pad a column to one width, numbers to the right."""
+    width = max(len(text) for text in (title, *column))
+    number = all(text == "–" or text[:1].isdigit() for text in column) and bool(column)
+    return [text.rjust(width) if number else text.ljust(width) for text in (title, *column)]
 
 
 @contextlib.contextmanager
