@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from edgedeploy import __version__
-from edgedeploy.cli import deploying, making, measuring
+from edgedeploy.cli import deploying, making, measuring, training
 from edgedeploy.cli.output import print_error, wants_json
 from edgedeploy.errors import EdgeDeployError, UsageError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+training.register(app)
 making.register(app)
 deploying.register(app)
 measuring.register(app)

@@ -2,113 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+import pickle
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import torch
 
 from edgedeploy.errors import FileError, UsageError
 from edgedeploy.files import write_atomically
-from edgedeploy.optional import needs
-from edgedeploy.runtime.preprocessing import Preprocessing, fit
+from edgedeploy.training.data import augmented, packed, scaled_input
+from edgedeploy.training.recipe import RULE, STYLE, EpochRecord, learning_rate, to_json
 from edgedeploy.types import Variant
 from edgedeploy.zoo import native_weights, networks
-from edgedeploy.zoo.rows import Activation, Padding, Style
+from edgedeploy.zoo.torch_module import NetworkModule, tensors
 from edgedeploy.zoo.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import torch
-
     from edgedeploy.images import ImageSet
-    from edgedeploy.types import Family
-    from edgedeploy.zoo.torch_module import NetworkModule
+    from edgedeploy.training.data import Data
+    from edgedeploy.training.recipe import TrainSpec
 
-STYLE = Style(activation=Activation.RELU6, padding=Padding.SYMMETRIC, eps=1e-5)
-RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3, crop_fraction=1.0)
 _NORM_IMAGES = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainSpec:
-    """The recipe: SGD with Nesterov momentum, linear warm-up, cosine decay, label smoothing.
-
-    Attributes:
-        family: Which line of networks.
-        alpha: Width multiplier.
-        resolutions: Input sides to train for, one drawn per batch; the largest is the base.
-        epochs: Passes over the training images.
-        batch: Images per step.
-        learning_rate: Peak, reached after ``warmup_epochs``.
-        warmup_epochs: Epochs of linear warm-up.
-        momentum: Nesterov momentum.
-        weight_decay: On the kernels of dense convolutions and the classifier; none on depthwise
-            kernels (MobileNet paper, section 3.3) and batch norm.
-        label_smoothing: Weight of the uniform distribution in the target.
-        held_out: Share of the images that chooses the best epoch and is never trained on.
-        seed: Of weights, order, augmentation, resolutions and split.
-        tag: Last part of the files' names.
-    """
-
-    family: Family
-    alpha: float
-    resolutions: tuple[int, ...] = (112, 96, 80, 64)
-    epochs: int = 30
-    batch: int = 128
-    learning_rate: float = 0.1
-    warmup_epochs: float = 1.0
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.1
-    held_out: float = 0.05
-    seed: int = 1
-    tag: str = "trained"
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 2 or not self.resolutions:
-            raise UsageError(
-                f"cannot train {self.epochs} epochs of batch {self.batch} at {self.resolutions}",
-                fix="pass at least 1 epoch, a batch of at least 2 and one resolution",
-            )
-        if not 0 < self.held_out < 1:
-            raise UsageError(
-                f"the held-out share is {self.held_out}, it must lie between 0 and 1",
-                fix="pass a share such as 0.05",
-            )
-        for resolution in self.resolutions:
-            Variant(self.family, self.alpha, resolution)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochRecord:
-    """One line of the training log.
-
-    Attributes:
-        epoch: From 1.
-        loss: Mean training loss.
-        held_out_top1: Share of held-out images that are right, by resolution.
-    """
-
-    epoch: int
-    loss: float
-    held_out_top1: dict[int, float]
-
-    @property
-    def score(self) -> float:
-        """What the best epoch is chosen by: the mean over the resolutions."""
-        return sum(self.held_out_top1.values()) / len(self.held_out_top1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Data:
-    images: torch.Tensor  # (N, 3, S, S) uint8
-    labels: torch.Tensor  # (N,) int64
-    train: torch.Tensor  # positions
-    held_out: torch.Tensor
 
 
 def train(
@@ -135,13 +55,8 @@ def train(
 
     Raises:
         FileError: ``out`` holds another run, or is damaged.
-        MissingDependencyError: torch is not installed.
     """
-    with needs("torch", extra="train"):
-        import torch
-
-        from edgedeploy.zoo.torch_module import NetworkModule
-    data = _packed(images, spec)
+    data = packed(images, spec)
     torch.manual_seed(spec.seed)
     classes = max(images.classes) + 1
     network = networks.network(spec.family, alpha=spec.alpha, classes=classes, style=STYLE)
@@ -157,24 +72,10 @@ def train(
     return run.write_weights(images)
 
 
-def use_threads(threads: int | None) -> None:
-    """Let torch use ``threads`` CPU threads; None leaves its default, the physical cores.
-
-    Raises:
-        MissingDependencyError: torch is not installed.
-    """
-    with needs("torch", extra="train"):
-        import torch
-    if threads is not None:
-        torch.set_num_threads(threads)
-
-
 class _Run:
     """The state that an epoch changes: weights, momentum, the best score so far."""
 
-    def __init__(self, spec: TrainSpec, module: NetworkModule, data: _Data, out: Path) -> None:
-        import torch
-
+    def __init__(self, spec: TrainSpec, module: NetworkModule, data: Data, out: Path) -> None:
         self.spec, self.module, self.data, self.out = spec, module, data, out
         self.epoch, self.best, self.log = 0, -1.0, ""
         decayed = [
@@ -195,8 +96,6 @@ class _Run:
         self.loss = torch.nn.CrossEntropyLoss(label_smoothing=spec.label_smoothing)
 
     def train_epoch(self, epoch: int, step: Callable[[int, int], None]) -> EpochRecord:
-        import torch
-
         # one generator an epoch, so that a resumed run draws what an unbroken one would have
         draw = torch.Generator().manual_seed(self.spec.seed * 100_003 + epoch)
         order = self.data.train[torch.randperm(len(self.data.train), generator=draw)]
@@ -207,10 +106,10 @@ class _Run:
         for number, positions in enumerate(batches):
             done = epoch * len(batches) + number
             for group in self.optimizer.param_groups:
-                group["lr"] = _learning_rate(self.spec, done, len(batches))
+                group["lr"] = learning_rate(self.spec, done, len(batches))
             choice = int(torch.randint(len(self.spec.resolutions), (), generator=draw))
-            pictures = _augmented(self.data.images[positions], draw)
-            logits = self.module(_input(pictures, self.spec.resolutions[choice]))
+            pictures = augmented(self.data.images[positions], draw)
+            logits = self.module(scaled_input(pictures, self.spec.resolutions[choice]))
             loss = self.loss(logits, self.data.labels[positions])
             self.optimizer.zero_grad()
             loss.backward()
@@ -226,13 +125,11 @@ class _Run:
         return EpochRecord(epoch=epoch + 1, loss=losses / len(batches), held_out_top1=top1)
 
     def _top1(self, resolution: int) -> float:
-        import torch
-
         self.module.eval()
         right = 0
         with torch.inference_mode():
             for positions in torch.split(self.data.held_out, 256):
-                logits = self.module(_input(self.data.images[positions], resolution))
+                logits = self.module(scaled_input(self.data.images[positions], resolution))
                 right += int((logits.argmax(1) == self.data.labels[positions]).sum())
         return right / len(self.data.held_out)
 
@@ -243,7 +140,7 @@ class _Run:
             return
         state = _loaded(last)
         theirs = json.loads(state["spec"])
-        ours = _spec_json(self.spec)
+        ours = to_json(self.spec)
         changed = [k for k in ours if ours[k] != theirs.get(k)]
         if changed:
             raise FileError(
@@ -263,7 +160,7 @@ class _Run:
             self.best = record.score
             write_atomically(self.out / "best.pt", _bytes({"module": weights}))
         state = {
-            "spec": json.dumps(_spec_json(self.spec)),
+            "spec": json.dumps(to_json(self.spec)),
             "module": weights,
             "optimizer": self.optimizer.state_dict(),
             "epoch": self.epoch,
@@ -275,8 +172,6 @@ class _Run:
 
     def write_weights(self, images: ImageSet) -> tuple[Path, ...]:
         """Write the best epoch's weights, with batch norm's statistics of each resolution."""
-        from edgedeploy.zoo.torch_module import tensors
-
         paths = []
         base = max(self.spec.resolutions)
         labels = tuple(images.classes.get(i, "") for i in range(max(images.classes) + 1))
@@ -292,7 +187,7 @@ class _Run:
                 preprocessing=RULE,
                 labels=labels,
                 origin={
-                    "recipe": json.dumps(_spec_json(self.spec)),
+                    "recipe": json.dumps(to_json(self.spec)),
                     "held_out_top1": f"{self._top1(resolution):.4f}",
                 },
             )
@@ -309,8 +204,6 @@ class _Run:
         Source:
             Yu and Huang 2019, "Universally Slimmable Networks", section 3.2 (post-statistics).
         """
-        import torch
-
         norms = [m for m in self.module.modules() if isinstance(m, torch.nn.BatchNorm2d)]
         for norm in norms:
             norm.reset_running_stats()
@@ -321,74 +214,8 @@ class _Run:
         with torch.inference_mode():
             for positions in torch.split(chosen[:_NORM_IMAGES], self.spec.batch):
                 if len(positions) > 1:
-                    pictures = _augmented(self.data.images[positions], draw)
-                    self.module(_input(pictures, resolution))
-
-
-def _packed(images: ImageSet, spec: TrainSpec) -> _Data:
-    """Decode every picture once; pictures larger than the base resolution are fitted to it."""
-    import torch
-
-    labels = images.labels
-    base = max(spec.resolutions)
-    pictures: list[np.ndarray] = []
-    side: int | None = None
-    for _, frame in images.pictures():
-        if side is None:
-            side = min(base, *frame.shape[:2])
-        same = frame.shape[:2] == (side, side)
-        pictures.append(frame if same else fit(frame, (side, side), RULE))
-    packed = torch.from_numpy(np.stack(pictures).transpose(0, 3, 1, 2).copy())
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(spec.seed))
-    held_out = max(1, round(spec.held_out * len(labels)))
-    if len(labels) - held_out < 2:
-        raise UsageError(
-            f"{len(labels)} images are too few to train on", fix="pass a folder with more images"
-        )
-    return _Data(
-        images=packed,
-        labels=torch.tensor(labels),
-        train=order[held_out:],
-        held_out=order[:held_out].sort().values,
-    )
-
-
-def _augmented(pictures: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
-    """Mirror half of the pictures and shift each by up to an eighth of its side, zeros outside."""
-    import torch
-    from torch.nn import functional
-
-    count, _, side, _ = pictures.shape
-    margin = side // 8
-    padded = functional.pad(pictures, (margin,) * 4)
-    top, left = torch.randint(2 * margin + 1, (2, count), generator=draw)
-    steps = torch.arange(side)
-    columns = left[:, None] + steps
-    mirrored = torch.rand(count, generator=draw) < 0.5
-    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    rows = top[:, None] + steps
-    batch = torch.arange(count)[:, None, None]
-    cut = padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]]
-    return cut.permute(0, 3, 1, 2)
-
-
-def _input(pictures: torch.Tensor, resolution: int) -> torch.Tensor:
-    """Scale and normalise as `runtime.preprocessing` does, on a batch, without its rounding."""
-    import torch
-    from torch.nn import functional
-
-    scaled = functional.interpolate(
-        pictures.to(torch.float32), (resolution, resolution), mode="bilinear", antialias=True
-    )
-    return ((scaled - 127.5) / 127.5).contiguous(memory_format=torch.channels_last)
-
-
-def _learning_rate(spec: TrainSpec, step: int, steps_per_epoch: int) -> float:
-    warmup = max(1, round(spec.warmup_epochs * steps_per_epoch))
-    if step < warmup:
-        return spec.learning_rate * (step + 1) / warmup
-    share = (step - warmup) / max(1, spec.epochs * steps_per_epoch - warmup)
-    return spec.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+                    pictures = augmented(self.data.images[positions], draw)
+                    self.module(scaled_input(pictures, resolution))
 
 
 def _is_depthwise(module: NetworkModule, parameter: str) -> bool:
@@ -397,26 +224,13 @@ def _is_depthwise(module: NetworkModule, parameter: str) -> bool:
     return module.network.rows[int(parameter.split(".")[1])].groups > 1
 
 
-def _spec_json(spec: TrainSpec) -> dict[str, object]:
-    whole = asdict(replace(spec, resolutions=tuple(spec.resolutions)))
-    return {**whole, "family": spec.family.value, "resolutions": list(spec.resolutions)}
-
-
 def _bytes(state: dict[str, object]) -> bytes:
-    import io
-
-    import torch
-
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return buffer.getvalue()
 
 
 def _loaded(path: Path) -> dict[str, Any]:
-    import pickle
-
-    import torch
-
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from edgedeploy.errors import FileError, UsageError
 from edgedeploy.images import open_images
-from edgedeploy.training import EpochRecord, TrainSpec, train, use_threads
+from edgedeploy.training.recipe import EpochRecord, TrainSpec
+from edgedeploy.training.running import train
 from edgedeploy.types import Family
 from edgedeploy.zoo import native_weights
 
@@ -33,7 +35,7 @@ SPEC = TrainSpec(
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
     """Several threads on maps this small only wait for each other."""
-    use_threads(1)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Training: labelled pictures in, one weight file per resolution out. Needs torch."""
