@@ -42,7 +42,7 @@ def main() -> None:
     paths = pipeline.find_models([options.models])
     images = open_images(options.images)
     for path in paths:
-        calib, _ = pipeline.calibrate(
+        calib, _, _ = pipeline.calibrate(
             path,
             images.every("i%5<2"),
             hints=HINTS,

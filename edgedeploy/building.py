@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import tempfile
 import time
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from edgedeploy.backends.base import Backend
     from edgedeploy.devices import Device
     from edgedeploy.types import BuildSpec, Calibration, OnnxModel
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,14 @@ def build(
     about = _about(model, spec, calibration, backend.version())
     if (current := _up_to_date(target, about)) is not None:
         return BuildResult(target, up_to_date=True, manifest=current)
+    _log.info(
+        "%s: %s with %s %s, activations quantised %s",
+        target,
+        model.path,
+        backends.package(spec.backend),
+        about["backend_version"],
+        backend.QDQ_STYLE.value if spec.precision is Precision.INT8 else "not",
+    )
     start_ns = time.perf_counter_ns()
     with artifact.replacing(target) as folder, tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch, "source.onnx")

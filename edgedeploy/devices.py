@@ -20,7 +20,7 @@ else:
 if TYPE_CHECKING:
     from edgedeploy.meters.board import BoardFacts
 
-COLUMNS = ("device", "GPU", "memory", "precisions", "DLA", "TensorRT", "cannot")
+COLUMNS = ("device", "cannot", "GPU", "memory", "precisions", "DLA", "TensorRT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,17 +213,17 @@ def gpu_precisions(compute_capability: str) -> tuple[Precision, ...]:
 def row(device: Device) -> tuple[str | None, ...]:
     """Return a device as cells under `COLUMNS`; None where the table says nothing."""
     if not device.is_jetson:
-        return (device.name, None, None, None, None, None, device.notes[0])
+        return (device.name, None, None, None, None, None, None)
     newest = device.jetpacks[0] if device.jetpacks else None
     memory = " or ".join(str(size) for size in device.memory_gb)
     return (
         device.name,
+        ", ".join(device.cannot) or None,
         f"sm {device.compute_capability}",
         f"{memory} GB",
         " ".join(["fp32", *["fp16"] * device.fp16, *["int8"] * device.int8]),
         str(device.dla_cores),
         None if newest is None else f"{newest.tensorrt} (JetPack {newest.jetpack})",
-        ", ".join(device.cannot),
     )
 
 

@@ -74,6 +74,8 @@ class _Labels:
 
     indices: Array | None
     reason: str | None
+    classes: int = 0
+    numbered: bool = False
 
 
 def evaluate(
@@ -254,7 +256,8 @@ def _labels(images: ImageSet) -> _Labels:
     names = list(images.classes.values())
     if len(names) == 1 and not names[0].isdecimal():
         return _Labels(None, f"all pictures lie in one folder, {names[0]!r}, which labels nothing")
-    return _Labels(indices, None)
+    numbered = all(name.isdecimal() for name in names)
+    return _Labels(indices, None, classes=len(names), numbered=numbered)
 
 
 def _offset(labels: _Labels, classes: int, asked: ClassOffset) -> tuple[int | None, str | None]:
@@ -265,6 +268,13 @@ def _offset(labels: _Labels, classes: int, asked: ClassOffset) -> tuple[int | No
     """
     if labels.indices is None:
         return None, labels.reason
+    if asked == "auto" and not labels.numbered and labels.classes not in (classes, classes - 1):
+        raise UsageError(
+            f"the data has {labels.classes} named class folders, the model {classes} classes: "
+            "which is which cannot be told",
+            fix="name the folders by class index (000, 001, …), or pass --class-offset 0 where "
+            "their sorted order is the model's",
+        )
     lowest, highest = int(labels.indices.min()), int(labels.indices.max())
     offset, reason = 0, f"class indices 0 to {highest} are among the model's {classes}"
     if asked != "auto":

@@ -112,15 +112,17 @@ class ImageSet:
         """
         code = _position_rule(rule)
         try:
-            kept = tuple(
-                entry
-                for i, entry in enumerate(self.entries)
-                if eval(code, {"__builtins__": {}}, {"i": i})
-            )
+            chosen = [eval(code, {"__builtins__": {}}, {"i": i}) for i in range(len(self.entries))]
         except ArithmeticError as error:
             raise UsageError(
                 f"--every {rule!r} cannot be computed: {error}", fix="write a rule such as 'i%5<2'"
             ) from error
+        if not all(isinstance(choice, bool) for choice in chosen):
+            raise UsageError(
+                f"--every {rule!r} gives a number, not yes or no",
+                fix="compare it with something: 'i%5<2'",
+            )
+        kept = tuple(e for e, choice in zip(self.entries, chosen, strict=True) if choice)
         if not kept:
             raise UsageError(
                 f"--every {rule!r} keeps none of {len(self.entries)} images",
@@ -200,7 +202,9 @@ def read_image(path: Path) -> Array:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise FileError(
+            f"{path} cannot be read: {error.strerror}", fix="pass the paths of JPEG or PNG files"
+        ) from error
     return decode(data, name=str(path))
 
 
@@ -254,8 +258,10 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 
 
 def _unreadable(name: object, error: Exception) -> FileError:
+    unknown = type(error).__name__ == "UnidentifiedImageError"  # its text has a memory address
+    reason = "its format is not known" if unknown else str(error)
     return FileError(
-        f"{name} is not a picture that can be read: {error}",
+        f"{name} is not a picture that can be read: {reason}",
         fix="remove it, or replace it with a whole JPEG or PNG",
     )
 

@@ -55,6 +55,8 @@ def read(path: Path, hints: ModelHints | None = None) -> OnnxModel:
     about = {**_beside(path), **_metadata(proto, path)}
     image, output = _single_input(proto, path), _single_output(proto, path)
     variant = about.get("variant") or Variant.from_name(path.stem)
+    labels = hints.labels or about.get("labels")
+    _check_labels(path, labels, output)
     side = _agreed_side(path, image, about, hints, variant)
     return OnnxModel(
         path=path,
@@ -63,7 +65,7 @@ def read(path: Path, hints: ModelHints | None = None) -> OnnxModel:
         output=output,
         softmax=_ends_in_softmax(proto),
         preprocessing=hints.preprocessing or about.get("preprocessing"),
-        labels=hints.labels or about.get("labels"),
+        labels=labels,
         variant=variant,
         base_resolution=about.get("base_resolution", BASE_RESOLUTION),
     )
@@ -243,6 +245,15 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     )
     kind = TensorProto.DataType.Name(tensor.elem_type).lower()
     return TensorSpec(value.name, shape, {"float": "float32", "double": "float64"}.get(kind, kind))
+
+
+def _check_labels(path: Path, labels: tuple[str, ...] | None, output: TensorSpec) -> None:
+    classes = output.shape[-1] if len(output.shape) == 2 else None
+    if labels is not None and classes is not None and len(labels) != classes:
+        raise UsageError(
+            f"there are {len(labels)} labels for the {classes} classes of {path}",
+            fix="give one name per output, in order; a background class comes first",
+        )
 
 
 def _ends_in_softmax(proto: onnx.ModelProto) -> bool:

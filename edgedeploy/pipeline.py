@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from edgedeploy.profiling.measuring import ProfileSpec
     from edgedeploy.profiling.records import ProfileRecord
     from edgedeploy.types import Calibration, OnnxModel
+
+_log = logging.getLogger(__name__)
 
 # An artifact that is whole, but not for this machine: a sweep goes on without it.
 NOT_HERE = (UnsupportedError, MissingDependencyError)
@@ -84,8 +87,11 @@ def calibrate(
     out: Path,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Path, Calibration]:
+) -> tuple[Path, Calibration, bool]:
     """Measure one model's ranges on ``images`` and write ``out/<model>.json``.
+
+    Returns:
+        The file, what it holds, and whether it was there already, of the same inputs.
 
     Raises:
         UsageError: The model's size or preprocessing is not known.
@@ -103,6 +109,12 @@ def calibrate(
             f"{model.name} does not say how its images are preprocessed",
             fix="pass --mean and --std in 0-255 units, e.g. --mean 127.5 --std 127.5",
         )
+    target = out / f"{model.name}.json"
+    current = _current(target)
+    if current is not None and calibrating.is_current(
+        current, model, images, method=method, side=model.side, preprocessing=model.preprocessing
+    ):
+        return target, current, True
     calibration = calibrating.measure(
         model,
         images,
@@ -112,9 +124,16 @@ def calibrate(
         threads=threads,
         progress=progress,
     )
-    target = out / f"{model.name}.json"
     calibrations.write(calibration, target)
-    return target, calibration
+    return target, calibration, False
+
+
+def _current(path: Path) -> Calibration | None:
+    """Return the calibration that is there; one that cannot be read is written anew."""
+    try:
+        return calibrations.read(path)
+    except FileError:
+        return None
 
 
 def build_all(
@@ -166,6 +185,7 @@ def _calibrated(
             raise FileError(f"there is no {calib}", fix="pass a file that calibrate wrote")
         return model, None
     calibration = calibrations.read(path)
+    _log.info("%s: calibration %s, %d images", model.name, path, calibration.data_count)
     foreign = calibration.model_sha256 != model.sha256
     if foreign and calib is None and spec.precision is not Precision.INT8:
         return model, None
@@ -195,9 +215,18 @@ def read_labels(path: Path) -> tuple[str, ...]:
         raise FileError(
             f"{path} holds no labels: {error}", fix="write one class name a line, or a JSON list"
         ) from error
+    if text.lstrip().startswith("{"):
+        raise FileError(
+            f"{path} holds a JSON object", fix="write a JSON list of names, in the order of classes"
+        )
     if not names:
         raise FileError(f"{path} is empty", fix="write one class name a line, or a JSON list")
     return tuple(str(name).strip() for name in names)
+
+
+def sweep_code(failures: Sequence[Failure]) -> int:
+    """Return a sweep's exit code: 0 if all that failed is not meant for this machine."""
+    return next((f.error.exit_code for f in failures if not isinstance(f.error, NOT_HERE)), 0)
 
 
 def find_artifacts(paths: Sequence[Path]) -> list[Path]:
@@ -230,7 +259,7 @@ def evaluate(
         class_offset: See `evaluating.evaluate_all`.
         hints: Preprocessing and labels that the artifacts do not say.
         threads: CPU threads.
-        skip: Called with an artifact that does not run on this machine; None: raise instead.
+        skip: Called with what cannot be evaluated; the rest goes on. None: raise instead.
         progress: Called with (pictures done, pictures in all) over all models.
     """
     models: dict[Path, list[Path]] = {}
@@ -253,9 +282,15 @@ def evaluate(
                 str(folder): stack.enter_context(runtime)
                 for folder, runtime in [*_loaded(asked, load, skip), *_loaded(beside, load, _quiet)]
             }
-            found = evaluating.evaluate_all(
-                runtimes, images, class_offset=class_offset, progress=move
-            )
+            try:
+                found = evaluating.evaluate_all(
+                    runtimes, images, class_offset=class_offset, progress=move
+                )
+            except UsageError as error:  # of this model: what is known of it does not suffice
+                if skip is None or len(models) == 1:
+                    raise
+                skip(Failure(str(parent), error))
+                continue
         for folder in asked:
             if str(folder) in found:
                 evaluating.write(found[str(folder)], folder)
@@ -271,7 +306,7 @@ def _loaded(
     for folder in folders:
         try:
             yield folder, load(str(folder))
-        except NOT_HERE as error:
+        except EdgeDeployError as error:
             if skip is None:
                 raise
             skip(Failure(str(folder), error))
@@ -354,7 +389,7 @@ def write_report(measured: Sequence[ProfileRecord], path: Path) -> None:
     """
     if path.suffix != ".md":
         raise UsageError(
-            f"a report is written as Markdown, not as {path.suffix or 'a file without a suffix'}",
-            fix=f"pass -o {path.with_suffix('.md')}",
+            f"a report is written as Markdown, and {path} does not end in .md",
+            fix="pass -o report.md",
         )
     write_atomically(path, markdown.render(table.rows(measured)).encode())

@@ -145,12 +145,12 @@ def test_row_fits_its_columns() -> None:
     assert all(len(devices.row(device)) == len(devices.COLUMNS) for device in devices.table())
     assert devices.row(devices.find("jetson-nano")) == (
         "jetson-nano",
+        "no INT8, no TensorRT after 8.2, no DLA",
         "sm 5.3",
         "2 or 4 GB",
         "fp32 fp16",
         "0",
         "8.2.1 (JetPack 4.6.6)",
-        "no INT8, no TensorRT after 8.2, no DLA",
     )
 
 

@@ -159,7 +159,7 @@ def test_an_offset_that_was_asked_for_is_used(runtime: Runtime, tmp_path: Path) 
 
 
 def test_half_of_imagenet_is_known_by_its_1001_classes() -> None:
-    labels = evaluating._Labels(np.array([0, 995]), None)
+    labels = evaluating._Labels(np.array([0, 995]), None, classes=2, numbered=True)
     assert evaluating._offset(labels, 1001, "auto")[0] == 1
     assert evaluating._offset(labels, 1000, "auto")[0] == 0
 
@@ -173,6 +173,15 @@ def test_an_index_outside_the_model_is_refused_with_both(
         UsageError, match=rf"class indices 0 to {last} .*, the model has 4 classes, 0 to 3"
     ):
         evaluating.evaluate(runtime, data, class_offset=asked)
+
+
+def test_named_folders_that_are_not_the_models_classes_are_refused(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    data = pictures(tmp_path / "d", {"cat/a.png": "red", "dog/b.png": "green"})
+    with pytest.raises(UsageError, match=r"2 named class folders, the model 4 classes"):
+        evaluating.evaluate(runtime, data)
+    assert evaluating.evaluate(runtime, data, class_offset=0).class_offset == 0
 
 
 # --- data without labels ------------------------------------------------------------------------

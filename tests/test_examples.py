@@ -71,7 +71,7 @@ def test_an_example_says_problem_and_fix_without_a_traceback(
 ) -> None:
     done = run("classify_folder.py", tmp_path / "nothing", pictures)
     assert done.returncode == 1
-    assert "holds no artifact that can be read\n  fix: build one with" in done.stderr
+    assert "does not exist, so it holds no artifact\n  fix: pass a folder" in done.stderr
     assert "Traceback" not in done.stderr
 
 

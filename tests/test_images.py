@@ -132,7 +132,6 @@ def test_samples_are_evenly_spaced(ten: images.ImageSet) -> None:
         ("i%5<2", [0, 1, 5, 6]),
         ("i % 5 >= 2 and not i == 3", [2, 4, 7, 8, 9]),
         ("-i < -7 or i//2 == 1", [2, 3, 8, 9]),
-        ("i", list(range(1, 10))),
     ],
 )
 def test_every_keeps_the_positions_for_which_the_rule_holds(
@@ -316,5 +315,5 @@ def test_damaged_pictures_decode_or_give_one_error(
 def test_one_picture_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
     assert images.read_image(tmp_path / "a.png").shape == (4, 6, 3)
-    with pytest.raises(FileError, match=r"b.png is not a picture that can be read: .*No such file"):
+    with pytest.raises(FileError, match=r"b\.png cannot be read: No such file"):
         images.read_image(tmp_path / "b.png")

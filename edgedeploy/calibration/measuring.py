@@ -82,8 +82,33 @@ def measure(
         side=side,
         preprocessing=preprocessing,
         ranges=ranges,
-        versions={"numpy": np.__version__, "onnxruntime": ort.__version__},
+        versions=_versions(),
     )
+
+
+def is_current(
+    calibration: Calibration,
+    model: OnnxModel,
+    images: ImageSet,
+    *,
+    side: tuple[int, int],
+    preprocessing: Preprocessing,
+    method: str = DEFAULT_METHOD,
+) -> bool:
+    """Return whether `measure` with these arguments would give ``calibration`` again."""
+    same = (
+        calibration.model_sha256 == model.sha256
+        and calibration.method == method
+        and calibration.side == side
+        and calibration.preprocessing == preprocessing
+        and dict(calibration.versions) == _versions()
+        and calibration.data_count == len(images.entries)
+    )
+    return same and calibration.data_digest == images.digest()
+
+
+def _versions() -> dict[str, str]:
+    return {"numpy": np.__version__, "onnxruntime": ort.__version__}
 
 
 def _batches(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -13,6 +15,7 @@ from edgedeploy import __version__
 from edgedeploy.cli import deploying, making, measuring, training
 from edgedeploy.cli.output import print_error, wants_json
 from edgedeploy.errors import EdgeDeployError, UsageError
+from edgedeploy.files import not_written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,20 +47,22 @@ def _options(
     if version:
         print(f"edgedeploy {__version__}")
         raise typer.Exit
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("edgedeploy").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code (the table in `edgedeploy.runtime.errors`)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without α still gets its table
     code = run(sys.argv[1:] if argv is None else argv)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has seen enough
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # the reader, such as head, has seen enough
+            code = print_error(not_written(Path("the output"), error), as_json=False)
     sys.exit(code)
 
 
@@ -75,10 +80,10 @@ def run(argv: Sequence[str]) -> int:
         return 0
     except _PARSE_ERROR as error:
         message = error.format_message().rstrip(".")
+        if not message:  # no command: the help has been printed
+            return UsageError.exit_code
         fix = f"see edgedeploy {_command(argv)}--help"
         return print_error(UsageError(message[:1].lower() + message[1:], fix=fix), as_json=as_json)
-    if code == INTERRUPTED:  # some releases of Typer turn Ctrl-C into this code themselves
-        print("\nedgedeploy: interrupted; nothing half-written was left", file=sys.stderr)
     if code == INTERRUPTED:  # some releases of Typer turn Ctrl-C into this code themselves
         print("\nedgedeploy: interrupted; nothing half-written was left", file=sys.stderr)
     return code if isinstance(code, int) else 0

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgedeploy.cli import options
-from edgedeploy.cli.output import JsonFlag, print_json, print_skipped, print_table, progress
-from edgedeploy.errors import UsageError
+from edgedeploy.cli.output import (
+    JsonFlag,
+    error_document,
+    print_error,
+    print_json,
+    print_skipped,
+    print_table,
+    progress,
+)
+from edgedeploy.errors import FileError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgedeploy.evaluating import ClassOffset, Evaluation
 
 
@@ -40,7 +51,8 @@ def run(
     from edgedeploy.images import read_image
 
     hints = options.hints(mean, std, labels)
-    documents = []
+    documents: list[dict[str, Any]] = []
+    failed: list[FileError] = []
     with Runtime.load(
         str(artifact),
         backend=backend,
@@ -49,8 +61,17 @@ def run(
         preprocessing=hints.preprocessing,
         labels=hints.labels,
     ) as runtime:
+        if not json:
+            _print_choice(runtime.info)
         for path in images:
-            predictions = runtime.classify(read_image(path), top=top)
+            try:
+                predictions = runtime.classify(read_image(path), top=top)
+            except FileError as error:
+                failed.append(error)
+                documents.append({"image": str(path), "error": error_document(error)})
+                if not json:
+                    print_error(error, as_json=False)
+                continue
             documents.append(
                 {"image": str(path), "predictions": [p._asdict() for p in predictions]}
             )
@@ -60,6 +81,16 @@ def run(
                     print(f"  {p.score:6.1%}  {p.index:4}  {p.label or ''}".rstrip())
         if json:
             print_json({"runtime": runtime.info, "results": documents})
+    if failed:
+        raise typer.Exit(failed[0].exit_code)
+
+
+def _print_choice(info: dict[str, Any]) -> None:
+    """Say on stderr which engine answers, and which could not."""
+    print(f"{info['artifact']}: {info['why']}", file=sys.stderr)
+    for left in info["passed_over"]:
+        if "ranks behind" not in left["reason"]:
+            print(f"not {left['artifact']}: {left['reason']}", file=sys.stderr)
 
 
 def evaluate(
@@ -79,6 +110,12 @@ def evaluate(
     """Measure top-1, top-5 and agreement with FP32 on labelled images."""
     from edgedeploy import pipeline
 
+    failures: list[pipeline.Failure] = []
+
+    def skip(failure: pipeline.Failure) -> None:
+        failures.append(failure)
+        print_skipped(failure)
+
     with progress("evaluating") as moved:
         evaluations = pipeline.evaluate(
             pipeline.find_artifacts(artifacts or []),
@@ -86,10 +123,18 @@ def evaluate(
             class_offset=_offset(class_offset),
             hints=options.hints(mean, std, labels),
             threads=threads,
-            skip=print_skipped if pipeline.is_sweep(artifacts or []) else None,
+            skip=skip if pipeline.is_sweep(artifacts or []) else None,
             progress=moved,
         )
-    if json:
+    if failures and not evaluations:
+        raise failures[0].error
+    _print_evaluations(evaluations, as_json=json)
+    if code := pipeline.sweep_code(failures):
+        raise typer.Exit(code)
+
+
+def _print_evaluations(evaluations: Sequence[tuple[Path, Evaluation]], *, as_json: bool) -> None:
+    if as_json:
         print_json({"evaluations": [_document(path, e) for path, e in evaluations]})
         return
     columns = ("artifact", "top-1", "top-5", "agreement", "images", "offset")

@@ -107,11 +107,12 @@ def export(
         base_resolution=base_resolution,
         tag=tag,
     )
-    path = exporting.export(request, hints=options.hints(mean, std, labels), out=out)
+    hints = options.hints(mean, std, labels)
+    path, there = exporting.export(request, hints=hints, out=out)
     if json:
-        print_json({"models": [str(path)]})
+        print_json({"models": [{"path": str(path), "up_to_date": there}]})
     else:
-        print(path)
+        print(f"{path}  up to date" if there else path)
 
 
 def calibrate(
@@ -137,7 +138,7 @@ def calibrate(
     written = []
     for path in paths:
         with progress(path.stem) as moved:
-            target, calibration = pipeline.calibrate(
+            target, calibration, there = pipeline.calibrate(
                 path,
                 images,
                 hints=hints,
@@ -146,11 +147,11 @@ def calibrate(
                 threads=threads,
                 progress=moved,
             )
-        written.append((target, calibration))
+        written.append((target, calibration, there))
         if not json:
             print(
-                f"{target}  {len(calibration.ranges)} tensors, {calibration.data_count} images, "
-                f"{calibration.method}"
+                f"{target}  {'up to date, ' if there else ''}{len(calibration.ranges)} tensors, "
+                f"{calibration.data_count} images, {calibration.method}"
             )
     if json:
         print_json(
@@ -158,12 +159,13 @@ def calibrate(
                 "calibrations": [
                     {
                         "path": str(target),
+                        "up_to_date": there,
                         "model_sha256": calibration.model_sha256,
                         "method": calibration.method,
                         "images": calibration.data_count,
                         "tensors": len(calibration.ranges),
                     }
-                    for target, calibration in written
+                    for target, calibration, there in written
                 ]
             }
         )
@@ -182,7 +184,7 @@ def build(
         Path | None, typer.Option(help="Calibration.", show_default="calib/<model>.json")
     ] = None,
     ov_device: Annotated[
-        OpenVinoDevice, typer.Option(help="OpenVINO's device.")
+        OpenVinoDevice, typer.Option(help="OpenVINO's device.", case_sensitive=False)
     ] = OpenVinoDevice.CPU,
     mean: options.Mean = None,
     std: options.Std = None,
@@ -256,6 +258,8 @@ def _build_line(result: BuildResult) -> str:
     size = f"{manifest.size_bytes / 1e6:.2f} MB"
     runs = ", ".join(f"{count} layers in {kind}" for kind, count in manifest.runs.items())
     state = "up to date" if result.up_to_date else "built"
+    if manifest.preprocessing is None:
+        state += " (run and eval will need --mean and --std)"
     return f"{result.folder}  {state}, {size}" + (f", {runs}" if runs else "")
 
 

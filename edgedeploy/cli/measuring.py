@@ -10,6 +10,7 @@ import typer
 
 from edgedeploy.cli import options
 from edgedeploy.cli.output import JsonFlag, console, phases, print_json, print_skipped
+from edgedeploy.errors import EdgeDeployError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,21 +51,27 @@ def profile(
         scenario=scenario,
         side=None if resolution is None else (resolution, resolution),
     )
-    records = []
+    records: list[ProfileRecord] = []
+    failures: list[pipeline.Failure] = []
     found = pipeline.find_artifacts(artifacts or [])
     for number, artifact in enumerate(found, start=1):
         try:
             with phases(f"{number}/{len(found)} {artifact.parent.name} {artifact.name}") as moved:
                 path, record = pipeline.profile(artifact, spec, out=out, progress=moved)
-        except pipeline.NOT_HERE as error:
+        except EdgeDeployError as error:
             if device != "auto" or not pipeline.is_sweep(artifacts or []):
                 raise
-            print_skipped(pipeline.Failure(str(artifact), error))
+            failures.append(pipeline.Failure(str(artifact), error))
+            print_skipped(failures[-1])
             continue
         records.append(record)
         if not json and not sys.stderr.isatty():
             print(f"{number}/{len(found)} {path}", file=sys.stderr)
+    if failures and not records:
+        raise failures[0].error
     _print(records, as_json=json)
+    if code := pipeline.sweep_code(failures):
+        raise typer.Exit(code)
 
 
 def report(

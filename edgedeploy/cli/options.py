@@ -36,9 +36,11 @@ Labels = Annotated[Path | None, typer.Option(help="Class names: one a line, or a
 InputShape = Annotated[
     str | None, typer.Option(help="Input size CxHxW, e.g. 3x224x224, where the model is dynamic.")
 ]
-Resolution = Annotated[int | None, typer.Option(help="Square input size in pixels.")]
+Resolution = Annotated[
+    int | None, typer.Option(min=1, max=4096, help="Square input size in pixels.")
+]
 Threads = Annotated[
-    int | None, typer.Option(min=1, show_default="physical cores", help="CPU threads.")
+    int | None, typer.Option(min=1, max=1024, show_default="physical cores", help="CPU threads.")
 ]
 
 
@@ -66,6 +68,11 @@ def hints(
         rule = Preprocessing(mean=_triple("--mean", mean), std=_triple("--std", std))
         if 0 in rule.std:
             raise UsageError("--std holds a 0", fix="pass three numbers above 0")
+        if max(rule.std) < 1:
+            raise UsageError(
+                f"--std is {std}: that looks like pixels from 0 to 1",
+                fix="pass --mean and --std in 0-255 units: multiply both by 255",
+            )
     return ModelHints(
         preprocessing=rule,
         labels=None if labels is None else read_labels(labels),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -61,12 +62,21 @@ class ExportRequest:
                 fix="pass trained weights with --weights FILE (or --random-weights SEED for "
                 "speed only, or --module package.module:factory)",
             )
+        for part in (self.name, self.tag):
+            if part is not None and not re.fullmatch(r"[\w.-]+", part):
+                raise UsageError(
+                    f"{part!r} cannot be part of a file name",
+                    fix="use letters, digits, '.', '-' and '_' only",
+                )
         if self.module is None and self.alpha is None:
             raise UsageError(f"{self.name} has no width", fix="pass --alpha, e.g. --alpha 0.5")
 
 
-def export(request: ExportRequest, *, hints: ModelHints, out: Path) -> Path:
+def export(request: ExportRequest, *, hints: ModelHints, out: Path) -> tuple[Path, bool]:
     """Write ``out/<variant>[_<tag>].onnx``; the same request gives the same bytes.
+
+    Returns:
+        The file, and whether it was there already with the same bytes.
 
     Raises:
         FileError: The weights are damaged or do not fit.
@@ -94,8 +104,11 @@ def export(request: ExportRequest, *, hints: ModelHints, out: Path) -> Path:
     _check_labels(proto, about["labels"])
     model_file.set_metadata(proto, **about)
     path = out / f"{stem}.onnx"
-    write_atomically(path, proto.SerializeToString(deterministic=True))
-    return path
+    data = proto.SerializeToString(deterministic=True)
+    if path.is_file() and path.read_bytes() == data:
+        return path, True
+    write_atomically(path, data)
+    return path, False
 
 
 def _weights(request: ExportRequest) -> Weights:

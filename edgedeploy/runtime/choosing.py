@@ -52,6 +52,12 @@ def find(path: str) -> Tuple[List[Candidate], List[PassedOver]]:
         ArtifactError: There is none, or ``path`` itself is a damaged one.
         UsageError: They belong to several models.
     """
+    if not os.path.isdir(path):
+        state = "is a file" if os.path.exists(path) else "does not exist"
+        raise ArtifactError(
+            f"{path or 'the empty path'} {state}, so it holds no artifact",
+            fix="pass a folder that edgedeploy build has made, e.g. build/<model>",
+        )
     folders = _folders(path)
     if folders == [path]:
         return [Candidate(path, manifest.read(path))], []

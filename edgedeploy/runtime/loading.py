@@ -90,6 +90,12 @@ def _told(
     if rule is not None:
         known = known._replace(preprocessing=rule)
     if labels is not None:
+        classes = known.output.shape[-1]
+        if isinstance(labels, str) or (classes is not None and len(labels) != classes):
+            raise UsageError(
+                f"there are {len(labels)} labels for the {classes} classes of {known.model}",
+                fix="pass a list with one name per output, in order",
+            )
         known = known._replace(labels=tuple(labels))
     return candidate._replace(manifest=known)
 

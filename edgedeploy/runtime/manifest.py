@@ -158,7 +158,7 @@ def _parse(document: Dict[str, Any]) -> Manifest:
         raise ValueError(f"the input is {image.dtype} {image.shape}, not float32 (N, 3, H, W)")
     variant = document["variant"]
     return Manifest(
-        model=str(document["model"]),
+        model=_typed(document["model"], str),
         variant=None if variant is None else dict(variant),
         backend=str(document["backend"]),
         backend_version=str(document["backend_version"]),
@@ -166,7 +166,7 @@ def _parse(document: Dict[str, Any]) -> Manifest:
         runs=dict(document["precision"]["runs"]),
         input=image,
         output=_tensor(document["outputs"]),
-        softmax=bool(document["softmax"]),
+        softmax=_typed(document["softmax"], bool),
         preprocessing=parse_preprocessing(document["preprocessing"]),
         labels=None if labels is None else tuple(str(label) for label in labels),
         engine=engine,
@@ -221,6 +221,12 @@ def _triple(values: List[float]) -> Tuple[float, float, float]:
     if not all(math.isfinite(v) for v in (red, green, blue)):
         raise ValueError("mean and std must be finite")
     return (red, green, blue)
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
 
 
 def _file_name(name: str) -> str:

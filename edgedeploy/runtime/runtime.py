@@ -181,13 +181,13 @@ class Runtime:
         if rule is None:
             raise UsageError(
                 f"{self._folder} does not say how pictures are preprocessed",
-                fix="build it again with --mean and --std, or preprocess yourself and call infer",
+                fix="pass preprocessing= to Runtime.load, or --mean and --std on the command line",
             )
         height, width = self._manifest.input.shape[2:]
         if height is None or width is None:
             raise UsageError(
                 f"{self._folder} takes any size, so the size of a picture is not known",
-                fix="build it again with --resolution, or preprocess yourself and call infer",
+                fix="build the model again with --resolution, or call infer yourself",
             )
         return pictures.prepare(frame, (height, width), rule, color)
 

@@ -79,11 +79,9 @@ def test_whole_way_from_weights_to_table(here: Path, capsys: pytest.CaptureFixtu
     assert "build/mobilenet_v1_0.05_32_t/ort-int8" in capsys.readouterr().out
     assert app.run(["profile", "--duration", "0.05"]) == 0
     table = capsys.readouterr().out
-    assert "mobilenet_v1_0.05_32_t  0.05  0.143  ort      int8" in table
+    assert "mobilenet_v1_0.05_32_t  ort      int8" in table
     assert app.run(["report", "-o", "report.md"]) == 0
-    assert (
-        "| mobilenet\\_v1\\_0.05\\_32\\_t | 0.05 | 0.143 | ort |" in Path("report.md").read_text()
-    )
+    assert "| mobilenet\\_v1\\_0.05\\_32\\_t | ort | int8 |" in Path("report.md").read_text()
 
 
 def test_same_export_gives_the_same_bytes(here: Path) -> None:
@@ -272,3 +270,87 @@ def test_output_cut_short_by_a_pipe_is_no_traceback(built: Path) -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     assert time.monotonic() - start < 60
+
+
+def test_export_and_calibrate_say_up_to_date_the_second_time(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = ["export", "mobilenet_v1", "--alpha", "0.05", "--resolution", "32"]
+    export += ["--random-weights", "1"]
+    calibrate = ["calibrate", "models/stem.onnx", "--data", "images", *MEAN_STD]
+    for argv in (export, calibrate):
+        assert app.run(argv) == 0
+        assert "up to date" not in capsys.readouterr().out
+        assert app.run(argv) == 0
+        assert "up to date" in capsys.readouterr().out
+    assert app.run([*calibrate, "--samples", "3"]) == 0
+    assert "up to date" not in capsys.readouterr().out
+
+
+def test_labels_of_another_number_than_the_classes_are_refused(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("names.txt").write_text("one\ntwo\n")
+    for argv in (
+        ["build", "--backend", "ort", "--labels", "names.txt"],
+        ["run", "build", "images/a/0.png", "--labels", "names.txt"],
+    ):
+        assert app.run(argv) == 2
+        assert "there are 2 labels for the 4 classes" in capsys.readouterr().err
+
+
+def test_sweep_goes_on_past_a_damaged_artifact_and_says_so(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("build/stem/ort-int8/model.onnx").open("ab") as file:
+        file.write(b"x")
+    for argv in (["eval", "--data", "images"], ["profile", "--duration", "0.01"]):
+        assert app.run(argv) == 6
+        printed = capsys.readouterr()
+        assert "skipped build/stem/ort-int8" in printed.err
+        assert "fp32" in printed.out
+    assert app.run(["run", "build", "images/a/0.png"]) == 0
+    assert "not build/stem/ort-int8" in capsys.readouterr().err
+
+
+def test_run_goes_on_past_a_file_that_is_no_picture(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("note.jpg").write_text("no picture")
+    code, document = _json(capsys, "run", "build", "note.jpg", "images/a/0.png")
+    assert code == 6
+    assert "format is not known" in document["results"][0]["error"]["problem"]
+    assert len(document["results"][1]["predictions"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["report", "-o", "."], "does not end in .md"),
+        (["profile", "--threads", "5000"], "--threads"),
+        (["calibrate", "--data", "images", "--mean", "0.5", "--std", "0.2"], "pixels from 0 to 1"),
+        (["calibrate", "--data", "images", "--every", "i%5"], "gives a number"),
+    ],
+)
+def test_option_out_of_its_range_is_named(
+    built: Path, capsys: pytest.CaptureFixture[str], argv: list[str], words: str
+) -> None:
+    assert app.run(["profile", "--duration", "0.01"]) == 0
+    capsys.readouterr()
+    assert app.run(argv) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_tag_that_leaves_the_folder_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = ["export", "mobilenet_v1", "--alpha", "0.05", "--resolution", "32"]
+    assert app.run([*export, "--random-weights", "1", "--tag", "../x"]) == 2
+    assert "'../x' cannot be part of a file name" in capsys.readouterr().err
+
+
+def test_no_command_prints_the_help_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run([]) == 2
+    printed = capsys.readouterr()
+    assert "Usage: edgedeploy" in printed.out + printed.err
+    assert "fix:" not in printed.err

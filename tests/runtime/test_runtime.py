@@ -276,9 +276,12 @@ def test_classify_says_that_the_preprocessing_is_missing_and_takes_it_at_load(
         best = runtime.classify(plain(0, 255, 0), top=1)[0]
         assert (best.index, best.label) == (1, None)
         assert runtime.info["labels"] is None
-    with Runtime.load(folder, preprocessing=rule, labels=["r", "g"]) as runtime:
+    with Runtime.load(folder, preprocessing=rule, labels=["r", "g", "b", "k"]) as runtime:
         labels = [p.label for p in runtime.classify(plain(0, 255, 0))]
-        assert labels == ["g", "r", None, None]
+        assert labels == ["g", "r", "b", "k"]
+    for wrong in (["r", "g"], "rgbk"):
+        with pytest.raises(UsageError, match=r"labels for the 4 classes of small"):
+            Runtime.load(folder, labels=wrong)
 
 
 def test_a_preprocessing_that_contradicts_the_artifact_is_refused(artifact: Path) -> None:
