@@ -164,6 +164,16 @@ def evaluate_all(
     return results
 
 
+def check(runtime: Runtime, images: ImageSet, *, class_offset: ClassOffset = "auto") -> None:
+    """Refuse an artifact that `evaluate_all` would refuse, before any picture is decoded.
+
+    Raises:
+        UsageError: As `evaluate_all`.
+    """
+    _offset(_labels(images), _classes(runtime.manifest), class_offset)
+    runtime.preprocess(np.zeros((1, 1, 3), dtype=np.uint8))
+
+
 def reference_of(name: str, manifests: Mapping[str, Manifest]) -> str | None:
     """Return the FP32 artifact that ``name`` is compared with, or None if there is none.
 

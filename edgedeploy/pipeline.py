@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import logging
 from dataclasses import dataclass, replace
@@ -260,66 +259,47 @@ def evaluate(
         hints: Preprocessing and labels that the artifacts do not say.
         threads: CPU threads.
         skip: Called with what cannot be evaluated; the rest goes on. None: raise instead.
-        progress: Called with (pictures done, pictures in all) over all models.
+        progress: Called with (pictures done, pictures in all); each is decoded once.
     """
-    models: dict[Path, list[Path]] = {}
-    for folder in folders:
-        models.setdefault(folder.resolve().parent, []).append(folder)
-    results: list[tuple[Path, Evaluation]] = []
-    pictures = len(images.entries)
-    for number, (parent, asked) in enumerate(models.items()):
-        known = {folder.resolve() for folder in asked}
-        beside = [f for f in sorted(parent.glob("*-fp32")) if f.resolve() not in known]
-        load = functools.partial(
-            Runtime.load,
-            threads=threads,
-            preprocessing=hints.preprocessing,
-            labels=hints.labels,
-        )
-        move = functools.partial(_moved, progress, number * pictures, len(models) * pictures)
-        with contextlib.ExitStack() as stack:
-            runtimes = {
-                str(folder): stack.enter_context(runtime)
-                for folder, runtime in [*_loaded(asked, load, skip), *_loaded(beside, load, _quiet)]
-            }
+    known = {folder.resolve() for folder in folders}
+    neighbours = {
+        fp32: None  # a dict keeps the order
+        for folder in folders
+        for fp32 in sorted(folder.resolve().parent.glob("*-fp32"))
+        if fp32 not in known
+    }
+    with contextlib.ExitStack() as stack:
+        runtimes: dict[str, Runtime] = {}
+        # an FP32 neighbour that does not run here is no reference; the result says that none was
+        for folder, told in [*((f, skip) for f in folders), *((f, _quiet) for f in neighbours)]:
             try:
-                found = evaluating.evaluate_all(
-                    runtimes, images, class_offset=class_offset, progress=move
+                runtime = Runtime.load(
+                    str(folder),
+                    threads=threads,
+                    preprocessing=hints.preprocessing,
+                    labels=hints.labels,
                 )
-            except UsageError as error:  # of this model: what is known of it does not suffice
-                if skip is None or len(models) == 1:
+                stack.enter_context(runtime)
+                evaluating.check(runtime, images, class_offset=class_offset)
+            except EdgeDeployError as error:
+                if told is None:
                     raise
-                skip(Failure(str(parent), error))
-                continue
-        for folder in asked:
-            if str(folder) in found:
-                evaluating.write(found[str(folder)], folder)
-                results.append((folder, found[str(folder)]))
-    return results
-
-
-def _loaded(
-    folders: Sequence[Path],
-    load: Callable[[str], Runtime],
-    skip: Callable[[Failure], None] | None,
-) -> Iterator[tuple[Path, Runtime]]:
-    for folder in folders:
-        try:
-            yield folder, load(str(folder))
-        except EdgeDeployError as error:
-            if skip is None:
-                raise
-            skip(Failure(str(folder), error))
+                told(Failure(str(folder), error))
+            else:
+                runtimes[str(folder)] = runtime
+        asked = [folder for folder in folders if str(folder) in runtimes]
+        if not asked:
+            return []
+        found = evaluating.evaluate_all(
+            runtimes, images, class_offset=class_offset, progress=progress
+        )
+    for folder in asked:
+        evaluating.write(found[str(folder)], folder)
+    return [(folder, found[str(folder)]) for folder in asked]
 
 
 def _quiet(failure: Failure) -> None:
-    """An FP32 neighbour that does not run here is no reference; the result says that none was."""
-
-
-def _moved(
-    progress: Callable[[int, int], None], before: int, total: int, done: int, _: int
-) -> None:
-    progress(before + done, total)
+    """Say nothing."""
 
 
 def profile(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgedeploy import __version__
+from edgedeploy import __version__, images
 from edgedeploy.cli import app
 from tests.models import save, stem
 
@@ -354,3 +354,38 @@ def test_no_command_prints_the_help_only(capsys: pytest.CaptureFixture[str]) -> 
     printed = capsys.readouterr()
     assert "Usage: edgedeploy" in printed.out + printed.err
     assert "fix:" not in printed.err
+
+
+def test_eval_of_several_models_decodes_each_picture_once(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(stem(seed=1), Path("models/other.onnx"))
+    assert app.run(["build", "models/other.onnx", "--backend", "ort", *MEAN_STD]) == 0
+    decoded: list[str] = []
+    decode = images.decode
+
+    def counted(data: bytes, *, name: str) -> Any:
+        decoded.append(name)
+        return decode(data, name=name)
+
+    monkeypatch.setattr(images, "decode", counted)
+    assert app.run(["eval", "--data", "images"]) == 0
+    assert len(decoded) == len(set(decoded)) == 12
+    assert Path("build/other/ort-fp32/eval.json").is_file()
+    decoded.clear()
+    for engine in Path("build").rglob("model.onnx"):
+        engine.write_bytes(b"damaged")
+    assert app.run(["eval", "--data", "images"]) == 6
+    assert decoded == []
+
+
+def test_eval_goes_on_past_a_model_without_preprocessing(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(stem(seed=1), Path("models/other.onnx"))
+    assert app.run(["build", "models/other.onnx", "--backend", "ort"]) == 0
+    capsys.readouterr()
+    assert app.run(["eval", "--data", "images"]) == 2
+    printed = capsys.readouterr()
+    assert "skipped build/other/ort-fp32" in printed.err
+    assert "build/stem/ort-int8" in printed.out
