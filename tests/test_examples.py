@@ -95,9 +95,17 @@ def test_camera_loop_hands_over_the_newest_frame_only_when_the_reader_is_slow() 
     assert newest.dropped == 4
 
 
-@pytest.mark.skipif(find_spec("cv2") is not None, reason="OpenCV is installed")
 def test_camera_loop_says_how_to_get_opencv_when_it_is_absent(model: Path) -> None:
-    done = run("camera_loop.py", model, "--camera", "0")
+    script = str(EXAMPLES / "camera_loop.py")
+    without = (
+        "import runpy, sys\n"
+        "sys.modules['cv2'] = None  # what an import of it then finds\n"
+        f"sys.argv = [{script!r}, {str(model)!r}, '--camera', '0']\n"
+        f"runpy.run_path({script!r}, run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", without], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "--camera needs OpenCV" in done.stderr
     assert "Traceback" not in done.stderr
