@@ -148,26 +148,6 @@ def here(root: str = "/") -> Here:
     return Here(facts, find(facts.name))
 
 
-def check_is(name: str, facts: BoardFacts) -> None:
-    """Refuse to call a machine a board that it is not.
-
-    Args:
-        name: What the user said it is; ``"local"`` fits every machine.
-        facts: What it says of itself.
-
-    Raises:
-        UnknownNameError: There is no such device.
-        UnsupportedError: It is another one.
-    """
-    device = find(name)
-    if device.is_jetson and facts.name != name:
-        raise UnsupportedError(
-            f"--device {name} was asked, this machine is {facts.name!r} ({facts.model})",
-            fix=f"run the command on the {device.title} itself, or leave --device out to measure "
-            "this machine",
-        )
-
-
 def check_precision(device: Device, precision: Precision) -> None:
     """Refuse what TensorRT cannot run on a device; the CPU backends are not concerned.
 

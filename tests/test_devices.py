@@ -83,33 +83,6 @@ def test_this_machine_gets_its_row(
     assert (here.facts.name, here.device.name) == (name, name)
 
 
-def test_pc_is_no_nano(tmp_path: Path) -> None:
-    facts = board.detect(plant(tmp_path, PC))
-    with pytest.raises(UnsupportedError) as caught:
-        devices.check_is("jetson-nano", facts)
-    assert caught.value.problem == (
-        "--device jetson-nano was asked, this machine is 'local' (Intel(R) N100)"
-    )
-    assert caught.value.fix.startswith("run the command on the Jetson Nano itself")
-
-
-def test_one_jetson_is_not_another(tmp_path: Path) -> None:
-    facts = board.detect(plant(tmp_path, ORIN_NANO))
-    with pytest.raises(UnsupportedError, match="this machine is 'jetson-orin-nano'"):
-        devices.check_is("jetson-nano", facts)
-
-
-def test_board_is_itself_and_every_machine_is_local(tmp_path: Path) -> None:
-    facts = board.detect(plant(tmp_path, NANO))
-    devices.check_is("jetson-nano", facts)
-    devices.check_is("local", facts)
-
-
-def test_name_of_no_device_is_refused_before_comparing(tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match="no device is called 'nano'"):
-        devices.check_is("nano", board.detect(str(tmp_path)))
-
-
 @pytest.mark.parametrize("name", ["jetson-nano", "jetson-tx1", "jetson-tx2"])
 def test_int8_is_refused_where_the_gpu_has_none(name: str) -> None:
     device = devices.find(name)

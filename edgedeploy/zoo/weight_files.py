@@ -57,9 +57,8 @@ class WeightRequest:
 def read(path: Path, request: WeightRequest) -> Weights:
     """Read and check a weight file.
 
-    The network returns logits: `Weights.softmax` is False for every importer, also where the
-    published network ends in Softmax (Keras applications), because softmax changes no ranking
-    and quantises badly.
+    The network returns logits, also where the published one ends in Softmax (Keras applications),
+    because softmax changes no ranking and quantises badly.
 
     Raises:
         FileError: It is missing, damaged, hostile or of an unknown kind, or does not fit.

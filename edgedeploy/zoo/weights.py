@@ -37,7 +37,6 @@ class Weights:
         base_resolution: Input side for which ρ is 1.
         preprocessing: What the network was trained with, or None where the file does not say.
         labels: Class names by index, or None.
-        softmax: Whether the published network ends in Softmax.
     """
 
     network: Network
@@ -45,7 +44,6 @@ class Weights:
     base_resolution: int = 224
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] | None = None
-    softmax: bool = False
     origin: Mapping[str, str] = field(default_factory=dict)
 
     def folded(self, row: str) -> tuple[Array, Array]:
