@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -190,6 +190,19 @@ class TensorRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """What one convolution or matrix product is changed by before it is quantised.
+
+    Attributes:
+        bias: ``(out channels,)`` float32, added to the bias of the equalised float layer.
+        rounding: int8, the weights' shape: added to the nearest integers; None leaves those.
+    """
+
+    bias: Array
+    rounding: Array | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """Ranges of a model's activations, measured on images, with where they come from.
 
@@ -197,11 +210,14 @@ class Calibration:
         model_sha256: The model that they belong to.
         data_digest: SHA-256 over the images used.
         data_count: How many images.
-        method: ``"minmax"`` or ``"entropy"``.
+        method: How ranges were chosen; see `edgedeploy.calibration.measuring.METHODS`.
         side: Height and width that were fed, in pixels.
         preprocessing: What was fed.
-        ranges: By ONNX tensor name.
+        ranges: By ONNX tensor name; of the equalised network.
         versions: Of the libraries that measured.
+        equalisation: By ONNX tensor name, ``(channels,)`` float32 above 0: what the channels are
+            multiplied by. Tensors that are not named are left as they are.
+        corrections: By Q/DQ style (``"u8"``, ``"s8"``), then by the layer's output in ONNX.
         sha256: Of the file, ``""`` before it is written.
     """
 
@@ -213,6 +229,8 @@ class Calibration:
     preprocessing: Preprocessing
     ranges: Mapping[str, TensorRange]
     versions: Mapping[str, str]
+    equalisation: Mapping[str, Array] = field(default_factory=dict)
+    corrections: Mapping[str, Mapping[str, Correction]] = field(default_factory=dict)
     sha256: str = ""
 
 
