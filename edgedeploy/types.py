@@ -181,12 +181,14 @@ class TensorRange:
         max: Largest value seen.
         low: Lower end of the chosen range, ``min <= low`` is not required but usual.
         high: Upper end of the chosen range, ``low < high``.
+        method: What chose it, e.g. ``"mse"``; ``""`` where nobody wrote that down.
     """
 
     min: float
     max: float
     low: float
     high: float
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,8 +210,8 @@ class Calibration:
 
     Attributes:
         model_sha256: The model that they belong to.
-        data_digest: SHA-256 over the images used.
-        data_count: How many images.
+        data_digest: SHA-256 over the images asked for.
+        data_count: How many images were asked for.
         method: How ranges were chosen; see `edgedeploy.calibration.measuring.METHODS`.
         side: Height and width that were fed, in pixels.
         preprocessing: What was fed.
@@ -218,6 +220,7 @@ class Calibration:
         equalisation: By ONNX tensor name, ``(channels,)`` float32 above 0: what the channels are
             multiplied by. Tensors that are not named are left as they are.
         corrections: By Q/DQ style (``"u8"``, ``"s8"``), then by the layer's output in ONNX.
+        unreadable: By name in the set, why an image asked for was left out.
         sha256: Of the file, ``""`` before it is written.
     """
 
@@ -231,6 +234,7 @@ class Calibration:
     versions: Mapping[str, str]
     equalisation: Mapping[str, Array] = field(default_factory=dict)
     corrections: Mapping[str, Mapping[str, Correction]] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     sha256: str = ""
 
 
