@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from edgedeploy.backends.base import Backend
     from edgedeploy.devices import Device
-    from edgedeploy.types import BuildSpec, Calibration, OnnxModel
+    from edgedeploy.types import BuildSpec, Calibration, OnnxModel, QdqStyle
 
 
 _log = logging.getLogger(__name__)
@@ -86,9 +86,10 @@ def build(
     )
     start_ns = time.perf_counter_ns()
     with artifact.replacing(target) as folder, tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch, "source.onnx")
-        source.write_bytes(_source(backend, model, spec, calibration))
-        built = backend.build(source, spec, folder)
+        path = Path(scratch, "source.onnx")
+        half = spec.precision is Precision.FP16 and backend.float16_source()
+        path.write_bytes(source(model, spec, calibration, style=backend.QDQ_STYLE, half=half))
+        built = backend.build(path, spec, folder)
         about["precision"]["runs"] = dict(built.runs)
         about["built"] |= {
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -115,9 +116,26 @@ def _check(
         )
 
 
-def _source(
-    backend: Backend, model: OnnxModel, spec: BuildSpec, calibration: Calibration | None
+def source(
+    model: OnnxModel,
+    spec: BuildSpec,
+    calibration: Calibration | None = None,
+    *,
+    style: QdqStyle,
+    half: bool = False,
 ) -> bytes:
+    """Return the ONNX file that a backend of this ``style`` is given; no vendor is needed.
+
+    Args:
+        model: Float, as it was exported.
+        spec: For what.
+        calibration: Ranges of this very model; required for INT8.
+        style: How INT8 is written down.
+        half: Write float16 instead of float32.
+
+    Raises:
+        BuildError: A range is missing or empty, or the opset is too old for INT8.
+    """
     # onnx_ir takes half a second to import, which a build that is up to date does without
     import onnx_ir as ir
 
@@ -130,8 +148,8 @@ def _source(
     fix_size(graph, model.side)
     fold_batch_norm(graph)
     if spec.precision is Precision.INT8 and calibration is not None:
-        quantise(graph, calibration.ranges, backend.QDQ_STYLE)
-    if spec.precision is Precision.FP16 and backend.float16_source():
+        quantise(graph, calibration.ranges, style)
+    if half:
         to_float16(graph)
     proto: onnx.ModelProto = ir.serde.serialize_model(graph)
     return proto.SerializeToString(deterministic=True)
