@@ -1,21 +1,18 @@
 """The processor: its name, its instructions, its load and what sets its clock.
 
-Its cores are counted in `edgedeploy.runtime.cpu`, which the runtime needs too.
+Its cores and instructions are read in `edgedeploy.runtime.cpu`, which needs them too.
 Source: Linux, Documentation/admin-guide/pm/cpufreq.rst and proc(5).
 """
 
 import re
 from typing import FrozenSet, NamedTuple, Optional
 
+from ..runtime import cpu
 from .sysfs import join, list_folder, read_text
 
 _FOLDER = "sys/devices/system/cpu"
 _CPU = re.compile(r"cpu\d{1,6}", re.ASCII)
 _MODEL = re.compile(r"^(?:model name|Model|Hardware)[ \t]*:[ \t]*(\S.*)$", re.MULTILINE)
-_X86_FLAGS = re.compile(r"^flags[ \t]*:(.*)$", re.MULTILINE)
-# Any of these multiplies uint8 by int8 into a 32-bit sum; without them x86 sums pairs in 16 bits
-# (vpmaddubsw), which saturates.
-_EXACT_X86 = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _LOAD = re.compile(r"(\d{1,9}\.\d{1,9})\s", re.ASCII)
 
 
@@ -35,7 +32,7 @@ class Cpu(NamedTuple):
     @property
     def multiplies_bytes_exactly(self) -> bool:
         """Whether sums of uint8 × int8 products keep every bit; true of all but some x86."""
-        return not self.x86_flags or bool(self.x86_flags & _EXACT_X86)
+        return cpu.multiplies_bytes_exactly(self.x86_flags)
 
 
 def read(root: str = "/") -> Cpu:
@@ -45,11 +42,11 @@ def read(root: str = "/") -> Cpu:
         root: Where the file system starts.
     """
     text = read_text(join(root, "proc/cpuinfo")) or ""
-    model, flags = _MODEL.search(text), _X86_FLAGS.search(text)
+    model = _MODEL.search(text)
     return Cpu(
         model=model.group(1).strip() if model else "unknown processor",
         governor=governor(root),
-        x86_flags=frozenset(flags.group(1).split()) if flags else frozenset(),
+        x86_flags=cpu.x86_flags(join(root, "proc/cpuinfo")),
     )
 
 
@@ -65,6 +62,6 @@ def governor(root: str = "/") -> Optional[str]:
     Several are joined by ``", "``; None where the system does not tell, as in virtual machines.
     """
     folder = join(root, _FOLDER)
-    cpus = [name for name in list_folder(folder) if _CPU.fullmatch(name)]
-    paths = [join(folder, cpu, "cpufreq/scaling_governor") for cpu in cpus]
+    names = [name for name in list_folder(folder) if _CPU.fullmatch(name)]
+    paths = [join(folder, name, "cpufreq/scaling_governor") for name in names]
     return ", ".join(sorted({text for text in map(read_text, paths) if text})) or None

@@ -5,16 +5,18 @@
    On ort fp16 comes after fp32: most CPUs have no float16 kernels and convert every tensor.
 3. Behind all others, in the same order: what is known to cost accuracy. That is an artifact whose
    own ``eval.json`` says that its top-1 is more than 2 points below the best one measured on the
-   same images; or, without labels, that it agrees with FP32 on less than 95 % of them.
+   same images; or, without labels, that it agrees with FP32 on less than 95 % of them. And one
+   that was built for x86 CPUs with VNNI, on one without: wherever it was evaluated, its sums
+   saturate here.
 
 Whatever does not load is passed over, and the next one is tried; `Runtime.info` says so.
 """
 
 import json
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import manifest
+from . import cpu, manifest
 from .errors import ArtifactError, UnknownNameError, UsageError
 from .manifest import Manifest
 
@@ -113,11 +115,20 @@ def select(
 
 
 def rank(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[Candidate], unmet: Optional[Mapping[str, str]] = None
 ) -> List[Tuple[Candidate, Optional[str]]]:
-    """Order candidates, the best first, each with what it costs in accuracy, or None."""
+    """Order candidates, the best first, each with what it costs in accuracy, or None.
+
+    Args:
+        candidates: Artifacts of one model.
+        unmet: By folder, what an artifact needs and this machine does not have; see `unmet_need`.
+    """
     evaluations = {c.folder: _evaluation(c) for c in candidates}
-    costs = {c.folder: _cost(evaluations[c.folder], evaluations) for c in candidates}
+    lacking = unmet or {}
+    costs = {
+        c.folder: lacking.get(c.folder) or _cost(evaluations[c.folder], evaluations)
+        for c in candidates
+    }
 
     def place(candidate: Candidate) -> Tuple[bool, int, int, str]:
         known = candidate.manifest
@@ -130,6 +141,22 @@ def rank(
         )
 
     return [(c, costs[c.folder]) for c in sorted(candidates, key=place)]
+
+
+def unmet_need(known: Manifest, device: Optional[str], flags: FrozenSet[str]) -> Optional[str]:
+    """Return what an artifact needs for right answers and this processor lacks, or None.
+
+    Args:
+        known: Of the artifact.
+        device: OpenVINO's, if one was asked for; None: the one it was built for.
+        flags: Of `cpu.x86_flags`.
+    """
+    where = (device or known.options.get("ov_device") or "CPU").upper()
+    if known.needs.get("x86") != "vnni" or cpu.multiplies_bytes_exactly(flags):
+        return None
+    if not where.startswith(("CPU", "AUTO")):
+        return None
+    return "it was built for x86 CPUs with VNNI or AMX, without which its INT8 sums saturate"
 
 
 def _cost(own: Dict[str, Any], evaluations: Dict[str, Dict[str, Any]]) -> Optional[str]:

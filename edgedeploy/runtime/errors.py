@@ -89,3 +89,7 @@ class MeasurementError(EdgeDeployError):
     """The numbers would not mean what they say."""
 
     exit_code = 7
+
+
+class EdgeDeployWarning(UserWarning):
+    """What was asked for is done, and its answers may be worse than on other machines."""

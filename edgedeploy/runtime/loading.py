@@ -1,13 +1,15 @@
 """Loading: from a path to a running session, with the story of how it was chosen."""
 
 import importlib
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+import warnings
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import choosing, cpu, manifest
 from .choosing import Candidate, PassedOver
 from .errors import (
     ArtifactError,
     EdgeDeployError,
+    EdgeDeployWarning,
     MissingDependencyError,
     UnsupportedError,
     UsageError,
@@ -32,12 +34,14 @@ class Loaded(NamedTuple):
         session: Its engine, loaded.
         why: What decided, in words.
         passed_over: The artifacts beside it that were not taken.
+        unmet: What it needs for right answers and this machine lacks, or None.
     """
 
     candidate: Candidate
     session: Session
     why: str
     passed_over: Tuple[PassedOver, ...]
+    unmet: Optional[str]
 
 
 def load(
@@ -49,8 +53,13 @@ def load(
     *,
     preprocessing: Optional[Preprocessing],
     labels: Optional[Sequence[str]],
+    cpuinfo: str = cpu.CPUINFO,
 ) -> Loaded:
-    """Load the best artifact at or below ``path``; arguments and errors are `Runtime.load`'s."""
+    """Load the best artifact at or below ``path``; arguments and errors are `Runtime.load`'s.
+
+    Warns:
+        EdgeDeployWarning: It needs what this processor, described by ``cpuinfo``, does not have.
+    """
     if threads is not None and threads < 1:
         raise UsageError(
             f"threads is {threads!r}, it must be 1 or more",
@@ -58,7 +67,9 @@ def load(
         )
     found, passed_over = choosing.find(path)
     found = [_told(candidate, preprocessing, labels) for candidate in found]
-    ranked = choosing.rank(choosing.select(found, backend, precision))
+    candidates = choosing.select(found, backend, precision)
+    unmet = _unmet(candidates, device, cpuinfo)
+    ranked = choosing.rank(candidates, unmet)
     asked = [word for word in (backend, precision) if word]
     failures: List[Tuple[Candidate, EdgeDeployError]] = []
     for place, (candidate, cost) in enumerate(ranked):
@@ -73,7 +84,10 @@ def load(
             for c, reason in ranked[place + 1 :]
         ]
         why = _why(candidate, cost, asked, len(ranked), len(failures))
-        return Loaded(candidate, session, why, tuple(passed_over))
+        lacking = unmet.get(candidate.folder)
+        if lacking is not None:
+            _warn(candidate, lacking)
+        return Loaded(candidate, session, why, tuple(passed_over), lacking)
     raise _none_loads(path, failures)
 
 
@@ -98,6 +112,25 @@ def _told(
             )
         known = known._replace(labels=tuple(labels))
     return candidate._replace(manifest=known)
+
+
+def _unmet(candidates: Sequence[Candidate], device: Optional[str], cpuinfo: str) -> Dict[str, str]:
+    """Return, by folder, what this processor lacks for right answers."""
+    if not any(candidate.manifest.needs for candidate in candidates):
+        return {}
+    flags = cpu.x86_flags(cpuinfo)
+    found = {c.folder: choosing.unmet_need(c.manifest, device, flags) for c in candidates}
+    return {folder: reason for folder, reason in found.items() if reason is not None}
+
+
+def _warn(candidate: Candidate, reason: str) -> None:
+    known = candidate.manifest
+    warnings.warn(
+        f"{candidate.folder} may answer wrongly here: {reason}\n  fix: build it for every x86 CPU: "
+        f"edgedeploy build {known.model}.onnx --backend {known.backend} --int8 --x86 any",
+        EdgeDeployWarning,
+        stacklevel=4,  # the caller of Runtime.load
+    )
 
 
 def _open(candidate: Candidate, threads: int, device: Optional[str]) -> Session:

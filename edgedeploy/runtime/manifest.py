@@ -45,6 +45,8 @@ class Manifest(NamedTuple):
         backend_version: Version of the library that built it.
         precision: What was asked: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         runs: What the engine reports it runs, convolutions and matrix products by type.
+        quantised: How many of them its source quantised; None of another precision than INT8.
+        fell_back: Those of them that the engine runs in a float type, where it tells their names.
         input: The image input, ``(N, 3, H, W)`` float32.
         output: The result.
         softmax: Whether the output is already a probability.
@@ -53,6 +55,8 @@ class Manifest(NamedTuple):
         engine: Name of the file to open.
         files: Every file, the engine first.
         runs_on: ``{"portable": true}``, or what the engine is bound to.
+        needs: What a machine must have for the answers to be right, beside `runs_on`:
+            ``{"x86": "vnni"}``, or nothing.
         options: Backend options it was built with, e.g. ``{"ov_device": "CPU"}``.
         raw: The whole document.
     """
@@ -63,6 +67,8 @@ class Manifest(NamedTuple):
     backend_version: str
     precision: str
     runs: Dict[str, int]
+    quantised: Optional[int]
+    fell_back: Tuple[str, ...]
     input: TensorInfo
     output: TensorInfo
     softmax: bool
@@ -71,6 +77,7 @@ class Manifest(NamedTuple):
     engine: str
     files: Tuple[FileInfo, ...]
     runs_on: Dict[str, Any]
+    needs: Dict[str, str]
     options: Dict[str, Any]
     raw: Dict[str, Any]
 
@@ -156,14 +163,17 @@ def _parse(document: Dict[str, Any]) -> Manifest:
     image = _tensor(document["inputs"])
     if len(image.shape) != 4 or image.dtype != "float32":
         raise ValueError(f"the input is {image.dtype} {image.shape}, not float32 (N, 3, H, W)")
-    variant = document["variant"]
+    variant, precision = document["variant"], document["precision"]
+    quantised = precision.get("quantised")
     return Manifest(
         model=_typed(document["model"], str),
         variant=None if variant is None else dict(variant),
         backend=str(document["backend"]),
         backend_version=str(document["backend_version"]),
-        precision=str(document["precision"]["asked"]),
-        runs=dict(document["precision"]["runs"]),
+        precision=str(precision["asked"]),
+        runs=dict(precision["runs"]),
+        quantised=None if quantised is None else int(quantised),
+        fell_back=tuple(str(name) for name in precision.get("fell_back", [])),
         input=image,
         output=_tensor(document["outputs"]),
         softmax=_typed(document["softmax"], bool),
@@ -172,6 +182,7 @@ def _parse(document: Dict[str, Any]) -> Manifest:
         engine=engine,
         files=files,
         runs_on=dict(document["runs_on"]),
+        needs=dict(document.get("needs", {})),
         options=dict(document["options"]),
         raw=document,
     )

@@ -47,6 +47,7 @@ class Runtime:
         self._described = dict(loaded.session.described)
         self._why = loaded.why
         self._passed_over = loaded.passed_over
+        self._unmet = loaded.unmet
         self._lock = threading.Lock()
 
     @classmethod
@@ -82,6 +83,9 @@ class Runtime:
             ArtifactError: There is no artifact, or it is damaged, or made for another machine.
             MissingDependencyError: The vendor's package is not installed here.
             UnsupportedError: The device is not here, or none of several artifacts loads.
+
+        Warns:
+            EdgeDeployWarning: The artifact needs an x86 CPU with VNNI, and this is one without.
         """
         loaded = loading.load(
             os.fspath(path),
@@ -103,10 +107,10 @@ class Runtime:
     def info(self) -> Dict[str, Any]:
         """What is loaded and why, as plain values that JSON can hold.
 
-        ``backend, library, precision, runs, device, threads, model, variant, input, output,
-        softmax, preprocessing, labels`` (their number, or None), ``artifact, sha256, why,
-        passed_over`` (a list of ``{artifact, reason}``), and ``engine``: all that the loaded
-        engine reports of itself.
+        ``backend, library, precision, runs, quantised, device, threads, model, variant, input,
+        output, softmax, preprocessing, labels`` (their number, or None), ``artifact, sha256, needs,
+        unmet`` (what of these needs this machine lacks, or None), ``why, passed_over`` (a list of
+        ``{artifact, reason}``), and ``engine``: all that the loaded engine reports of itself.
         """
         known = self._manifest
         return {
@@ -114,6 +118,7 @@ class Runtime:
             "library": self._described.get("library"),
             "precision": known.precision,
             "runs": dict(known.runs),
+            "quantised": known.quantised,
             "device": self._described.get("device"),
             "threads": self._described.get("threads"),
             "model": known.model,
@@ -125,6 +130,8 @@ class Runtime:
             "labels": None if known.labels is None else len(known.labels),
             "artifact": self._folder,
             "sha256": known.sha256,
+            "needs": dict(known.needs),
+            "unmet": self._unmet,
             "why": self._why,
             "passed_over": [left._asdict() for left in self._passed_over],
             "engine": dict(self._described),
