@@ -7,8 +7,12 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgedeploy.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -17,19 +21,45 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         FileError: The folder cannot be written to, or the disk is full; ``path`` is as before.
     """
+    write_together({path: data})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write several files beside their targets, then rename them one by one, in the order given.
+
+    A process killed between two renames leaves some targets new and the others old: the last one
+    must tell whether the others belong to it, by their digests. Parents are made.
+
+    Raises:
+        FileError: A folder cannot be written to, or the disk is full; if that shows before the
+            first rename, as it does with a full disk, all targets are as before.
+    """
+    with contextlib.ExitStack() as stack:
+        staged = [(stack.enter_context(_staged(path, contents[path])), path) for path in contents]
+        for temporary, path in staged:
+            try:
+                temporary.replace(path)
+            except OSError as error:
+                raise not_written(path, error) from error
+
+
+@contextlib.contextmanager
+def _staged(path: Path, data: bytes) -> Iterator[Path]:
+    """Give a file beside ``path`` that holds ``data``; it is removed unless it was renamed."""
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise not_written(path, error) from error
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            temporary = Path(name)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+        except OSError as error:
+            raise not_written(path, error) from error
+        yield temporary
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):

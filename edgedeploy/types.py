@@ -210,8 +210,8 @@ class Calibration:
 
     Attributes:
         model_sha256: The model that they belong to.
-        data_digest: SHA-256 over the images asked for.
-        data_count: How many images were asked for.
+        data_digest: SHA-256 over the images asked for; ``""`` where nobody knows them any more.
+        data_count: How many images were asked for; 0 where nobody knows.
         method: How ranges were chosen; see `edgedeploy.calibration.measuring.METHODS`.
         side: Height and width that were fed, in pixels.
         preprocessing: What was fed.

@@ -1,56 +1,91 @@
-"""Calibration files: JSON that says where every range comes from."""
+"""Calibration files: JSON that says where every range comes from, and arrays in an npz beside it.
+
+The JSON holds the SHA-256 of the arrays, so its own covers both.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgedeploy.calibration import arrays
 from edgedeploy.errors import FileError
-from edgedeploy.files import write_atomically
+from edgedeploy.files import write_together
 from edgedeploy.runtime.manifest import format_preprocessing, parse_preprocessing
 from edgedeploy.types import Calibration, TensorRange
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from edgedeploy.types import OnnxModel
+    from edgedeploy.types import Array, Correction, OnnxModel
 
-SCHEMA = "edgedeploy.calibration/1"
-_TOO_LARGE = 1e39  # also for a whole number that no float holds
+SCHEMA = "edgedeploy.calibration/2"
+_WITHOUT_ARRAYS = "edgedeploy.calibration/1"  # and with numbers in the digits of float32
+_LARGEST = 127 * float(np.finfo(np.float32).max)  # of which TensorRT's scale is a float32
 _PARTS = ("min", "max", "low", "high")
+_ODD = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 def write(calibration: Calibration, path: Path) -> None:
-    """Write a calibration; the same one always gives the same bytes.
+    """Write a calibration and, beside it, its arrays; the same one always gives the same bytes.
+
+    Arrays of the calibration that was at ``path`` are removed where the new one has none.
 
     Raises:
         FileError: The folder cannot be written to; ``path`` is as before.
     """
+    packed, beside = arrays.pack(calibration), arrays_path(path)
     document = {
         "schema": SCHEMA,
         "model": {"sha256": calibration.model_sha256},
-        "data": {"digest": calibration.data_digest, "count": calibration.data_count},
+        "data": {
+            "digest": calibration.data_digest or None,
+            "count": calibration.data_count or None,
+            "unreadable": dict(calibration.unreadable),
+        },
         "side": list(calibration.side),
         "preprocessing": format_preprocessing(calibration.preprocessing),
         "method": calibration.method,
         "versions": dict(calibration.versions),
-        "tensors": {
-            name: {part: _shortest(getattr(found, part)) for part in _PARTS}
-            for name, found in calibration.ranges.items()
-        },
+        "tensors": {name: _range_document(found) for name, found in calibration.ranges.items()},
+        **arrays.index(calibration),
+        "arrays": None if packed is None else {"sha256": hashlib.sha256(packed).hexdigest()},
     }
     text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, text.encode() + b"\n")
+    data = text.encode() + b"\n"
+    if packed is not None:
+        write_together({beside: packed, path: data})  # until the second, the digests differ
+        return
+    left = _belongs(beside, path)
+    write_together({path: data})
+    if left:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+def arrays_path(path: Path) -> Path:
+    """Return where the arrays of the calibration ``path`` lie.
+
+    Example:
+        >>> from pathlib import Path
+        >>> arrays_path(Path("calib/v1_0.25.json")).as_posix()
+        'calib/v1_0.25.npz'
+    """
+    return path.with_name(path.name.removesuffix(".json") + ".npz")
 
 
 def read(path: Path) -> Calibration:
-    """Read and check a calibration.
+    """Read and check a calibration and its arrays.
 
     Raises:
-        FileError: It is missing, damaged, of another schema, or holds a range that is none.
+        FileError: It is missing, damaged, of another schema, holds a range that is none, or the
+            arrays beside it are not its own.
     """
     try:
         data = path.read_bytes()
@@ -63,15 +98,19 @@ def read(path: Path) -> Calibration:
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path, error) from error
-    if schema != SCHEMA:
+    if schema not in (SCHEMA, _WITHOUT_ARRAYS):
         raise FileError(
-            f"{path} has schema {schema!r}, this version reads {SCHEMA!r}",
+            f"{path} has schema {schema!r}, this version reads {SCHEMA!r} and {_WITHOUT_ARRAYS!r}",
             fix="update edgedeploy, or calibrate again with this version",
         )
     try:
-        return _parse(document, hashlib.sha256(data).hexdigest())
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        calibration = _parse(document, hashlib.sha256(data).hexdigest())
+        if schema == _WITHOUT_ARRAYS:
+            return calibration
+        equalisation, corrections = _arrays(document, path)
+    except _ODD as error:
         raise _damaged(path, error) from error
+    return replace(calibration, equalisation=equalisation, corrections=corrections)
 
 
 def check(calibration: Calibration, model: OnnxModel) -> None:
@@ -88,43 +127,105 @@ def check(calibration: Calibration, model: OnnxModel) -> None:
         )
 
 
+def _arrays(
+    document: dict[str, Any], path: Path
+) -> tuple[dict[str, Array], dict[str, dict[str, Correction]]]:
+    stated = document["arrays"]
+    for name in (*document["equalisation"], *document["corrections"]):
+        name.encode()
+    if stated is None:
+        if not arrays.is_empty(document):
+            raise ValueError("it names arrays without their digest")
+        return {}, {style: {} for style in document["corrections"]}
+    wanted, beside = _text(stated["sha256"], "arrays.sha256"), arrays_path(path)
+    data = _beside(beside, path)
+    found = hashlib.sha256(data).hexdigest()
+    if found != wanted:
+        raise FileError(
+            f"{path} belongs to arrays with SHA-256 {wanted}, {beside} has {found}",
+            fix="copy both files from one place, or calibrate again: "
+            "edgedeploy calibrate MODEL --data IMAGES",
+        )
+    return arrays.unpack(document, data)
+
+
+def _beside(beside: Path, path: Path) -> bytes:
+    try:
+        size = beside.stat().st_size
+        if size > arrays.LARGEST_BYTES:
+            raise ValueError(f"{beside} has {size} bytes, at most {arrays.LARGEST_BYTES} are read")
+        return beside.read_bytes()
+    except OSError as error:
+        raise FileError(
+            f"{path} needs the arrays in {beside}, which cannot be read: {error.strerror}",
+            fix=f"copy {beside.name} beside it, or calibrate again: "
+            "edgedeploy calibrate MODEL --data IMAGES",
+        ) from error
+
+
+def _belongs(beside: Path, path: Path) -> bool:
+    """Return whether ``beside`` holds the arrays of the calibration that is at ``path`` now."""
+    try:
+        stated: object = json.loads(path.read_bytes())["arrays"]["sha256"]
+        return stated == hashlib.sha256(beside.read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _range_document(found: TensorRange) -> dict[str, object]:
+    parts = {part: float(getattr(found, part)) + 0.0 for part in _PARTS}  # the sum makes -0.0 0.0
+    return {**parts, "method": found.method} if found.method else {**parts}
+
+
 def _parse(document: dict[str, Any], sha256: str) -> Calibration:
     preprocessing = parse_preprocessing(document["preprocessing"])
     if preprocessing is None:
         raise ValueError("preprocessing is null")
     height, width = (_count(n, "side") for n in document["side"])
+    single = document["schema"] == _WITHOUT_ARRAYS
+    digest, count = document["data"]["digest"], document["data"]["count"]
+    if not single and (digest, count) == (None, None):
+        digest, count = "", 0
+    else:
+        digest, count = _text(digest, "data.digest"), _count(count, "data.count")
     return Calibration(
         model_sha256=_text(document["model"]["sha256"], "model.sha256"),
-        data_digest=_text(document["data"]["digest"], "data.digest"),
-        data_count=_count(document["data"]["count"], "data.count"),
+        data_digest=digest,
+        data_count=count,
         method=_text(document["method"], "method"),
         side=(height, width),
         preprocessing=preprocessing,
-        ranges={name: _range(name, found) for name, found in document["tensors"].items()},
-        versions={str(k): _text(v, "versions") for k, v in document["versions"].items()},
+        ranges={
+            _text(name, "a tensor's name"): _range(name, found, single=single)
+            for name, found in document["tensors"].items()
+        },
+        versions=_texts(document["versions"], "versions"),
+        unreadable={} if single else _texts(document["data"]["unreadable"], "data.unreadable"),
         sha256=sha256,
     )
 
 
-def _range(name: str, found: dict[str, Any]) -> TensorRange:
-    parts = {part: _number(found[part], f"{part} of {name}") for part in _PARTS}
+def _range(name: str, found: dict[str, Any], *, single: bool) -> TensorRange:
+    largest = _LARGEST / 127 if single else _LARGEST
+    parts = {part: _number(found[part], f"{part} of {name}", largest) for part in _PARTS}
+    if single:
+        parts = {part: float(np.float32(value)) for part, value in parts.items()}
     if not parts["low"] < parts["high"]:
         raise ValueError(
             f"{name} has low {parts['low']:g}, which is not below high {parts['high']:g}"
         )
     if parts["min"] > parts["max"]:
         raise ValueError(f"{name} has min {parts['min']:g} above max {parts['max']:g}")
-    return TensorRange(**parts)
+    method = "" if single else _text(found.get("method", ""), f"method of {name}")
+    return TensorRange(parts["min"], parts["max"], parts["low"], parts["high"], method=method)
 
 
-def _number(value: object, what: str) -> float:
+def _number(value: object, what: str, largest: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{what} is {value!r}, no number")
-    with np.errstate(over="ignore"):
-        number = np.float32(value) if abs(value) < _TOO_LARGE else np.float32(np.inf)
-    if not np.isfinite(number):
-        raise ValueError(f"{what} is {value!r}, no float32")
-    return float(number)
+    if not abs(value) <= largest:  # nan too
+        raise ValueError(f"{what} is {value!r}, no number up to {largest:g}")
+    return float(value)
 
 
 def _count(value: object, what: str) -> int:
@@ -136,12 +237,12 @@ def _count(value: object, what: str) -> int:
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{what} is {value!r}, no text")
+    value.encode()  # half a surrogate pair could be read, but never written again
     return value
 
 
-def _shortest(value: float) -> float:
-    """Return the number with the fewest digits that reads back as the same float32."""
-    return float(str(np.float32(value) + np.float32(0)))  # the sum makes -0.0 plain 0.0
+def _texts(values: Mapping[str, object], what: str) -> dict[str, str]:
+    return {_text(key, what): _text(value, what) for key, value in values.items()}
 
 
 def _damaged(path: Path, error: Exception) -> FileError:
