@@ -18,7 +18,7 @@ import numpy as np
 from edgedeploy.errors import FileError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import CodeType
 
     from edgedeploy.types import Array
@@ -79,20 +79,40 @@ class ImageSet:
             )
         return found
 
-    def pictures(self) -> Iterator[tuple[ImageEntry, Array]]:
+    def pictures(
+        self, *, skip: Callable[[ImageEntry, FileError], None] | None = None
+    ) -> Iterator[tuple[ImageEntry, Array]]:
         """Yield every entry with its pixels, ``(H, W, 3)`` uint8 RGB, one at a time.
 
+        Args:
+            skip: Told of a picture that cannot be read, which is then left out; it may raise.
+                Without it such a picture is an error.
+
         Raises:
-            FileError: A picture cannot be decoded.
+            FileError: A picture cannot be read.
         """
         for entry, data in self._contents():
-            yield entry, decode(data, name=str(self.source / self.inside / entry.name))
+            try:
+                if isinstance(data, FileError):
+                    raise data
+                frame = decode(data, name=str(self.source / self.inside / entry.name))
+            except FileError as error:
+                if skip is None:
+                    raise
+                skip(entry, error)
+                continue
+            yield entry, frame
 
     def digest(self) -> str:
-        """Return a SHA-256 over the names and contents of all pictures, in order."""
+        """Return a SHA-256 over the names and contents of all pictures, in order.
+
+        Contents that cannot be read count as such, so that a set with a damaged picture has a
+        digest too, and another one once it is repaired.
+        """
         whole = hashlib.sha256()
         for entry, data in self._contents():
-            whole.update(f"{entry.name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
+            found = "" if isinstance(data, FileError) else hashlib.sha256(data).hexdigest()
+            whole.update(f"{entry.name}\0{found}\n".encode())
         return whole.hexdigest()
 
     def evenly(self, count: int) -> ImageSet:
@@ -130,23 +150,15 @@ class ImageSet:
             )
         return replace(self, entries=kept)
 
-    def _contents(self) -> Iterator[tuple[ImageEntry, bytes]]:
+    def _contents(self) -> Iterator[tuple[ImageEntry, bytes | FileError]]:
         if self.source.is_dir():
             for entry in self.entries:
-                try:
-                    yield entry, (self.source / entry.name).read_bytes()
-                except OSError as error:
-                    raise _unreadable(self.source / entry.name, error) from error
+                yield entry, _read_file(self.source / entry.name)
             return
         with _open_zip(self.source) as archive:
             for entry in self.entries:
-                try:
-                    info = archive.getinfo("/".join(filter(None, (self.inside, entry.name))))
-                    if info.file_size > _LARGEST_BYTES:
-                        raise ValueError(f"it unpacks to {info.file_size} bytes")
-                    yield entry, archive.read(info)
-                except _BAD_ZIP as error:
-                    raise _unreadable(self.source / self.inside / entry.name, error) from error
+                inside = "/".join(filter(None, (self.inside, entry.name)))
+                yield entry, _read_packed(archive, inside, self.source)
 
 
 def open_images(source: Path) -> ImageSet:
@@ -255,6 +267,23 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
             f"{path} is not a zip that can be read: {error}",
             fix="pass an image folder, a zip, or a folder inside a zip",
         ) from error
+
+
+def _read_file(path: Path) -> bytes | FileError:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return _unreadable(path, error)
+
+
+def _read_packed(archive: zipfile.ZipFile, name: str, source: Path) -> bytes | FileError:
+    try:
+        info = archive.getinfo(name)
+        if info.file_size > _LARGEST_BYTES:
+            raise ValueError(f"it unpacks to {info.file_size} bytes")
+        return archive.read(info)
+    except _BAD_ZIP as error:
+        return _unreadable(source / name, error)
 
 
 def _unreadable(name: object, error: Exception) -> FileError:

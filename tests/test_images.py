@@ -232,7 +232,7 @@ def test_an_entry_that_unpacks_to_a_bomb_is_refused(
     monkeypatch.setattr(images, "_LARGEST_BYTES", 1000)
     archive = write_zip(tmp_path / "d.zip", {"0/a.png": b"\0" * 100_000})
     with pytest.raises(FileError, match="it unpacks to 100000 bytes"):
-        images.open_images(archive).digest()
+        list(images.open_images(archive).pictures())
 
 
 # --- decoding ------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from edgedeploy.types import Array
 
 BINS = 4096
-_SMALLEST_EXPONENT = -100
+SMALLEST_EXPONENT = -100
+_BLOCK = 1 << 18  # values counted at once: small enough for the cache, large enough for NumPy
 
 
 class Histogram:
@@ -30,7 +31,7 @@ class Histogram:
         self.min = math.inf
         self.max = -math.inf
         self.counts: Array = np.zeros(2 * BINS, np.int64)
-        self._exponent = _SMALLEST_EXPONENT
+        self._exponent = SMALLEST_EXPONENT
 
     @property
     def width(self) -> float:
@@ -43,21 +44,21 @@ class Histogram:
         low, high = float(flat.min()), float(flat.max())
         self.min, self.max = min(self.min, low), max(self.max, high)
         self._grow(max(-low, high))
-        # a power of two scales exactly, so that only the floor decides the bin
-        steps = flat * np.float32(1.0 / self.width)
-        if low < 0.0:
-            np.floor(steps, out=steps)
-        index = steps.astype(np.int32)
-        index += BINS
-        self.counts += np.bincount(index, minlength=2 * BINS)
+        scale = np.float32(1.0 / self.width)
+        # a power of two scales exactly, so that only the floor decides the bin; where no value is
+        # negative the conversion to integers is the floor
+        used = self.counts[BINS:] if low >= 0.0 else self.counts
+        for start in range(0, len(flat), _BLOCK):
+            steps = flat[start : start + _BLOCK] * scale
+            if low < 0.0:
+                np.floor(steps, out=steps)
+                steps += np.float32(BINS)
+            used += np.bincount(steps.astype(np.intp), minlength=len(used))
 
     def _grow(self, largest: float) -> None:
-        if largest <= 0.0:
-            return
-        # frexp: largest = m · 2^e with m < 1, so 2^e > largest
-        exponent = max(math.frexp(largest)[1], _SMALLEST_EXPONENT)
+        exponent = exponent_of(largest)
         if not self.counts.any():
-            self._exponent = max(exponent, self._exponent)
+            self._exponent = exponent
         while self._exponent < exponent:
             negative, positive = self.counts[:BINS], self.counts[BINS:]
             grown = np.zeros_like(self.counts)
@@ -65,3 +66,10 @@ class Histogram:
             grown[BINS : BINS + BINS // 2] = positive.reshape(-1, 2).sum(axis=1)
             self.counts = grown
             self._exponent += 1
+
+
+def exponent_of(largest: float) -> int:
+    """Return the smallest k with 2^k above ``largest``, and no less than `SMALLEST_EXPONENT`."""
+    if largest <= 0.0:
+        return SMALLEST_EXPONENT
+    return max(math.frexp(largest)[1], SMALLEST_EXPONENT)  # largest = m · 2^e with m < 1

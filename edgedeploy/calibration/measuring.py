@@ -9,24 +9,24 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from edgedeploy import model_file
-from edgedeploy.calibration.observing import observe_extremes, observe_histograms
-from edgedeploy.calibration.ranges import entropy_range, whole_range
+from edgedeploy.calibration.consumers import channel_weights
+from edgedeploy.calibration.feeding import Feed
+from edgedeploy.calibration.observing import observe, observe_extremes, observe_histograms
+from edgedeploy.calibration.ranges import AUTO, METHODS, best_range, choose_range, whole_range
 from edgedeploy.errors import UnknownNameError
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
-from edgedeploy.runtime.preprocessing import fit, normalise
-from edgedeploy.types import Calibration, TensorRange
+from edgedeploy.types import Calibration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from edgedeploy.images import ImageSet
     from edgedeploy.runtime.preprocessing import Preprocessing
-    from edgedeploy.types import Array, OnnxModel
+    from edgedeploy.types import Array, OnnxModel, TensorRange
 
-METHODS = ("entropy", "minmax")
-DEFAULT_METHOD = "minmax"
+DEFAULT_METHOD = AUTO
 
 
 def measure(
@@ -48,7 +48,9 @@ def measure(
         images: Unlabelled will do; a few hundred are enough.
         side: Height and width to feed, in pixels.
         preprocessing: What the model was trained with.
-        method: ``"minmax"``: everything seen; ``"entropy"``: cut where KL divergence is least.
+        method: ``"minmax"``: everything seen; ``"entropy"``, ``"mse"``: cut where KL divergence
+            or the squared error is least; ``"percentile"``: cut at 99.99 %; ``"auto"``: of all
+            these, tensor by tensor, what harms its readers least.
         threads: Of ONNX Runtime; None leaves it the choice.
         progress: Called with (pictures done, pictures in all) after each.
 
@@ -58,22 +60,15 @@ def measure(
     Raises:
         UnknownNameError: There is no such method.
         UsageError: The model has another size.
-        FileError: A picture cannot be decoded, or the model cannot be run.
+        FileError: More than 5 % of the pictures cannot be read, or the model cannot be run.
     """
     if method not in METHODS:
         raise UnknownNameError("calibration method", method, METHODS)
     graph = ir.serde.deserialize_model(model_file.load_proto(model.path))
     fix_size(graph, side)
     fold_batch_norm(graph)
-    names = activations(graph)
-    batches = _batches(images, side, preprocessing, progress)
-    ranges: dict[str, TensorRange]
-    if method == "minmax":
-        extremes = observe_extremes(graph, names, batches, threads=threads)
-        ranges = {name: whole_range(*extremes[name]) for name in names}
-    else:
-        histograms = observe_histograms(graph, names, batches, threads=threads)
-        ranges = {name: entropy_range(histograms[name]) for name in names}
+    feed = Feed(images=images, side=side, preprocessing=preprocessing)
+    ranges = measure_ranges(graph, feed.batches(progress), method=method, threads=threads)
     return Calibration(
         model_sha256=model.sha256,
         data_digest=images.digest(),
@@ -83,7 +78,34 @@ def measure(
         preprocessing=preprocessing,
         ranges=ranges,
         versions=_versions(),
+        unreadable=feed.unreadable,
     )
+
+
+def measure_ranges(
+    model: ir.Model, batches: Iterable[Array], *, method: str, threads: int | None = None
+) -> dict[str, TensorRange]:
+    """Return the range of each activation that a calibration must hold; see `measure`.
+
+    Args:
+        model: Float, batch norm folded, of a fixed size; it stays as it is.
+        batches: Inputs, ``(N, 3, H, W)`` float32.
+        method: One of `METHODS`.
+        threads: Of ONNX Runtime; None leaves it the choice.
+    """
+    names = activations(model)
+    if method == "minmax":
+        extremes = observe_extremes(model, names, batches, threads=threads)
+        return {name: whole_range(*extremes[name]) for name in names}
+    if method != AUTO:
+        histograms = observe_histograms(model, names, batches, threads=threads)
+        return {name: choose_range(histograms[name], method) for name in names}
+    seen = observe(model, names, batches, threads=threads)
+    weights = channel_weights(model.graph, names)
+    return {
+        name: best_range(seen[name].histogram, seen[name].channels, weights[name], name=name)
+        for name in names
+    }
 
 
 def is_current(
@@ -109,18 +131,3 @@ def is_current(
 
 def _versions() -> dict[str, str]:
     return {"numpy": np.__version__, "onnxruntime": ort.__version__}
-
-
-def _batches(
-    images: ImageSet,
-    side: tuple[int, int],
-    rule: Preprocessing,
-    progress: Callable[[int, int], None],
-) -> Iterator[Array]:
-    total = len(images.entries)
-    for done, (_, frame) in enumerate(images.pictures(), start=1):
-        pixels = fit(frame, side, rule)
-        if rule.color == "bgr":
-            pixels = pixels[:, :, ::-1]
-        yield normalise(pixels[None], rule)
-        progress(done, total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +11,12 @@ import onnx_ir as ir
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
+from edgedeploy.calibration.channels import Channels
 from edgedeploy.calibration.histogram import Histogram
 from edgedeploy.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from edgedeploy.types import Array
 
@@ -26,6 +28,7 @@ def observe_extremes(
 ) -> Extremes:
     """Return the smallest and largest value of each named tensor.
 
+    Pictures are fed one at a time, whatever batches they came in, so that no bit depends on those.
     ONNX Runtime reduces the tensors itself, so that their memory is reused as in plain inference.
 
     Args:
@@ -43,8 +46,8 @@ def observe_extremes(
     session = _session(proto, threads)
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     feed = model.graph.inputs[0].name
-    for batch in batches:
-        smallest, largest, mean = session.run(outputs, {feed: batch})
+    for picture in _pictures(batches):
+        smallest, largest, mean = session.run(outputs, {feed: picture})
         _check_finite(names, mean)
         low, high = np.minimum(low, smallest), np.maximum(high, largest)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(names)}
@@ -54,6 +57,50 @@ def observe_histograms(
     model: ir.Model, names: Sequence[str], batches: Iterable[Array], *, threads: int | None = None
 ) -> dict[str, Histogram]:
     """Return a histogram of each named tensor; see `observe_extremes` for the arguments."""
+    histograms = {name: Histogram() for name in names}
+    for name, values in watch(model, names, batches, threads=threads):
+        histograms[name].add(values)
+    return histograms
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen of one tensor.
+
+    Attributes:
+        histogram: Of all its values.
+        channels: Of each of its channels.
+    """
+
+    histogram: Histogram
+    channels: Channels
+
+
+def observe(
+    model: ir.Model, names: Sequence[str], batches: Iterable[Array], *, threads: int | None = None
+) -> dict[str, Observation]:
+    """Return what is seen of each named tensor, whole and by channel.
+
+    Channels are those of axis 1; a tensor without one has a single channel. See
+    `observe_extremes` for the arguments.
+    """
+    found: dict[str, Observation] = {}
+    for name, values in watch(model, names, batches, threads=threads):
+        channels = values.shape[1] if values.ndim > 1 else 1
+        if name not in found:
+            found[name] = Observation(Histogram(), Channels(channels))
+        found[name].histogram.add(values)
+        found[name].channels.add(values.reshape(channels, -1))
+    return found
+
+
+def watch(
+    model: ir.Model, names: Sequence[str], batches: Iterable[Array], *, threads: int | None = None
+) -> Iterator[tuple[str, Array]]:
+    """Yield each named tensor of each picture, ``(1, …)`` float32, all of it finite.
+
+    See `observe_extremes` for the arguments and errors.
+    """
     proto = ir.serde.serialize_model(model)
     feed = model.graph.inputs[0].name
     present = {value.name for value in proto.graph.output}
@@ -64,14 +111,18 @@ def observe_histograms(
         if name not in present
     )
     session = _session(proto, threads)
-    histograms = {name: Histogram() for name in names}
+    for picture in _pictures(batches):
+        values = dict(zip(watched, session.run(watched, {feed: picture}), strict=True))
+        values[feed or ""] = picture
+        for name in names:
+            _check_finite([name], values[name].mean(keepdims=True))
+            yield name, values.pop(name)
+
+
+def _pictures(batches: Iterable[Array]) -> Iterator[Array]:
+    """Take batches apart into pictures, ``(1, 3, H, W)``, each a view."""
     for batch in batches:
-        values = dict(zip(watched, session.run(watched, {feed: batch}), strict=True))
-        for name, histogram in histograms.items():
-            tensor = values.get(name, batch)
-            _check_finite([name], tensor.mean(keepdims=True))
-            histogram.add(tensor)
-    return histograms
+        yield from np.split(batch, len(batch))
 
 
 def _reduce(proto: onnx.ModelProto, names: Sequence[str], kind: str) -> str:

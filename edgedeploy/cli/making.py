@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 class Method(str, Enum):
     """How a range is chosen from what was seen."""
 
+    AUTO = "auto"
     ENTROPY = "entropy"
     MINMAX = "minmax"
+    MSE = "mse"
+    PERCENTILE = "percentile"
 
 
 class Preset(str, Enum):
@@ -120,7 +123,9 @@ def calibrate(
     models: options.Models = None,
     samples: options.Samples = 200,
     every: options.Every = None,
-    method: Annotated[Method, typer.Option(help="How ranges are chosen.")] = Method.MINMAX,
+    method: Annotated[
+        Method, typer.Option(help="How ranges are chosen; auto: what harms each tensor least.")
+    ] = Method.AUTO,
     mean: options.Mean = None,
     std: options.Std = None,
     input_shape: options.InputShape = None,
@@ -148,6 +153,8 @@ def calibrate(
                 progress=moved,
             )
         written.append((target, calibration, there))
+        for problem in calibration.unreadable.values():
+            print(f"left out: {problem}", file=sys.stderr)
         if not json:
             print(
                 f"{target}  {'up to date, ' if there else ''}{len(calibration.ranges)} tensors, "
@@ -163,6 +170,10 @@ def calibrate(
                         "model_sha256": calibration.model_sha256,
                         "method": calibration.method,
                         "images": calibration.data_count,
+                        "unreadable": [
+                            {"name": name, "problem": problem}
+                            for name, problem in calibration.unreadable.items()
+                        ],
                         "tensors": len(calibration.ranges),
                     }
                     for target, calibration, there in written

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from edgedeploy.calibration.entropy import LEVELS, _divergences, threshold
 from edgedeploy.calibration.histogram import Histogram
-from edgedeploy.calibration.ranges import entropy_range, whole_range
+from edgedeploy.calibration.ranges import choose_range, whole_range
 
 
 def _plain_divergence(counts: np.ndarray, cut: int, levels: int) -> float:
@@ -77,7 +77,7 @@ def test_fewer_bins_than_levels_are_all_kept(used: int) -> None:
 def test_the_range_holds_0_and_lies_in_the_whole_one(values: np.ndarray) -> None:
     histogram = Histogram()
     histogram.add(values)
-    found = entropy_range(histogram)
+    found = choose_range(histogram, "entropy")
     whole = whole_range(float(values.min()), float(values.max()))
     assert whole.low <= found.low <= 0.0 <= found.high <= whole.high
     assert found.low < found.high
@@ -87,7 +87,7 @@ def test_the_range_holds_0_and_lies_in_the_whole_one(values: np.ndarray) -> None
 def test_uniform_values_get_their_whole_range() -> None:
     histogram = Histogram()
     histogram.add(np.random.default_rng(0).uniform(-3, 3, 200_000).astype(np.float32))
-    found = entropy_range(histogram)
+    found = choose_range(histogram, "entropy")
     assert found.low == pytest.approx(-3, rel=0.02)
     assert found.high == pytest.approx(3, rel=0.02)
 
@@ -96,7 +96,7 @@ def test_a_relus_range_starts_at_0() -> None:
     histogram = Histogram()
     values = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
     histogram.add(np.maximum(values, 0))
-    found = entropy_range(histogram)
+    found = choose_range(histogram, "entropy")
     assert found.low == 0.0
     assert 1.5 < found.high <= found.max
 
@@ -105,7 +105,7 @@ def test_a_tensor_that_is_always_0_has_a_range_that_can_be_encoded() -> None:
     assert whole_range(0.0, 0.0).high == 1.0
     histogram = Histogram()
     histogram.add(np.zeros(10, np.float32))
-    assert entropy_range(histogram).high == 1.0
+    assert choose_range(histogram, "entropy").high == 1.0
 
 
 def test_a_range_of_positive_values_is_widened_to_0() -> None:
