@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy import artifact, backends, devices, model_file
-from edgedeploy.errors import ArtifactError, UnsupportedError, UsageError
+from edgedeploy.errors import ArtifactError, UnknownNameError, UnsupportedError, UsageError
 from edgedeploy.runtime import manifest as manifests
-from edgedeploy.types import Precision
+from edgedeploy.types import Precision, QdqStyle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from edgedeploy.backends.base import Backend
     from edgedeploy.devices import Device
-    from edgedeploy.types import BuildSpec, Calibration, OnnxModel, QdqStyle
+    from edgedeploy.types import BuildSpec, Built, Calibration, OnnxModel
 
+# What `BuildSpec.x86` may be.
+X86 = ("any", "vnni")
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ def build(
 
     Raises:
         UnsupportedError: The backend, or the board, has no such precision.
-        UsageError: INT8 without a calibration.
+        UsageError: INT8 without a calibration; full 8-bit weights asked of what has none.
         BuildError: The vendor's compiler refused the model.
         FileError: ``out`` cannot be written to.
     """
@@ -91,6 +93,8 @@ def build(
         path.write_bytes(source(model, spec, calibration, style=backend.QDQ_STYLE, half=half))
         built = backend.build(path, spec, folder)
         about["precision"]["runs"] = dict(built.runs)
+        if spec.precision is Precision.INT8:
+            about["precision"] |= _in_integers(path, built)
         about["built"] |= {
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "seconds": round((time.perf_counter_ns() - start_ns) / 1e9, 3),
@@ -114,6 +118,25 @@ def _check(
             f"{model.name} has no calibration, and int8 needs the ranges of its activations",
             fix=f"measure them: edgedeploy calibrate {model.path} --data IMAGES",
         )
+    if spec.x86 not in X86:
+        raise UnknownNameError("kind of x86 CPU", spec.x86, X86)
+    in_u8 = spec.precision is Precision.INT8 and backend.QDQ_STYLE is QdqStyle.U8
+    if spec.x86 != "any" and not in_u8:
+        raise UsageError(
+            f"x86 {spec.x86} was asked for, and {spec.backend} {spec.precision.value} does not "
+            "multiply uint8 by int8 on a CPU",
+            fix="leave --x86 out, or build --int8 for ort or openvino",
+        )
+
+
+def _in_integers(source: Path, built: Built) -> dict[str, object]:
+    """Return how many layers the source quantised, and which of them the engine runs in float."""
+    import onnx
+
+    from edgedeploy.graph.integers import layers
+
+    asked = layers(onnx.load(source).graph)
+    return {"quantised": asked.quantised, "fell_back": list(asked.fell_back(built.floats))}
 
 
 def source(
@@ -148,7 +171,7 @@ def source(
     fix_size(graph, model.side)
     fold_batch_norm(graph)
     if spec.precision is Precision.INT8 and calibration is not None:
-        quantise(graph, calibration.ranges, style)
+        quantise(graph, calibration.ranges, style, any_x86=spec.x86 == "any")
     if half:
         to_float16(graph)
     proto: onnx.ModelProto = ir.serde.serialize_model(graph)
@@ -182,6 +205,7 @@ def _about(
         "softmax": model.softmax,
         "preprocessing": manifests.format_preprocessing(model.preprocessing),
         "labels": model.labels and list(model.labels),
+        "needs": {} if spec.x86 == "any" else {"x86": spec.x86},
         "options": options,
         "built": {"edgedeploy": _own_version()},
     }

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 _RTX = "tensorrt_rtx"
 _RTX_OLDEST = (7, 5)  # Turing
-# Precision -> what `ort.running_types` calls it
+# Precision -> what `ort.running_layers` calls it
 _RUNNING = {Precision.FP32: "float32", Precision.FP16: "float16", Precision.INT8: "int8"}
 _PROBE = """<ir_version: 7, opset_import: ["" : 13]>
 probe (KIND[1, 4, 8, 8] x) => (KIND[1, 4, 8, 8] y) BODY"""
@@ -170,7 +170,7 @@ def _examine_ort() -> BackendState:
         for precision, kind in _RUNNING.items():
             path = Path(folder, f"{precision.value}.onnx")
             _write_convolution(path, precision)
-            if kind in ort.running_types(path):
+            if kind in [running for _, running in ort.running_layers(path)]:
                 running.append(precision)
     return BackendState(
         version=version,

@@ -246,11 +246,14 @@ class BuildSpec:
         backend: ``"ort"``, ``"openvino"`` or ``"trt"``.
         precision: What to ask for.
         ov_device: OpenVINO's device; ignored by the other backends.
+        x86: For INT8 in the style u8, ``"any"``: weights that do not saturate on x86 CPUs without
+            VNNI, or ``"vnni"``: full 8-bit weights, for CPUs that have it.
     """
 
     backend: str
     precision: Precision = Precision.FP32
     ov_device: str = "CPU"
+    x86: str = "any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +265,7 @@ class Built:
         files: Names of all files that belong to the artifact, the engine first.
         runs: What the engine reports it runs: number of convolutions and matrix products by type,
             e.g. ``{"int8": 28}``; empty where the vendor does not tell.
+        floats: Names of those that run in a float type, where the vendor tells.
         runs_on: ``{"portable": True}``, or the GPU, compute capability and library it is bound to.
     """
 
@@ -269,3 +273,4 @@ class Built:
     files: tuple[str, ...]
     runs: Mapping[str, int]
     runs_on: Mapping[str, object]
+    floats: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 import pytest
 
 from edgedeploy import artifact, backends, building, devices, model_file
@@ -13,7 +14,7 @@ from edgedeploy.calibration import files as calibrations
 from edgedeploy.errors import BuildError, FileError, UnknownNameError, UnsupportedError, UsageError
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.runtime.runtime import Runtime
-from edgedeploy.types import BuildSpec, Calibration, Precision, TensorRange
+from edgedeploy.types import BuildSpec, Calibration, Precision, QdqStyle, TensorRange
 from tests.models import save, stem
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ def test_int8_keeps_the_answers_of_fp32_and_runs_in_int8(
         with Runtime.load(str(result.folder)) as runtime:
             outputs[precision] = runtime.infer(batch)
             runs = runtime.manifest.runs
+            quantised = runtime.manifest.quantised
         assert runs == {"int8" if precision is Precision.INT8 else "float32": 1}
+        assert quantised == (1 if precision is Precision.INT8 else None)
     np.testing.assert_allclose(outputs[Precision.INT8], outputs[Precision.FP32], atol=0.2)
 
 
@@ -124,6 +127,60 @@ def test_int8_without_calibration_says_how_to_get_one(model: OnnxModel, tmp_path
     spec = BuildSpec(backend="ort", precision=Precision.INT8)
     with pytest.raises(UsageError, match=r"has no calibration[^\n]*\n.*edgedeploy calibrate"):
         building.build(model, spec, out=tmp_path)
+
+
+def test_full_weights_are_a_need_that_the_manifest_states_and_another_build(
+    model: OnnxModel, calibration: Calibration, tmp_path: Path
+) -> None:
+    anywhere = BuildSpec(backend="ort", precision=Precision.INT8)
+    with_vnni = replace(anywhere, x86="vnni")
+
+    def build(spec: BuildSpec) -> building.BuildResult:
+        return building.build(model, spec, out=tmp_path, calibration=calibration)
+
+    first, second = build(anywhere), build(with_vnni)
+    assert (first.manifest.needs, second.manifest.needs) == ({}, {"x86": "vnni"})
+    assert first.folder == second.folder
+    assert first.manifest.sha256 != second.manifest.sha256  # the weights differ
+    assert build(with_vnni).up_to_date
+    assert not build(anywhere).up_to_date
+
+
+def test_full_weights_have_one_scale_step_more_than_bounded_ones(
+    model: OnnxModel, calibration: Calibration
+) -> None:
+    largest = {}
+    for x86 in building.X86:
+        spec = BuildSpec(backend="ort", precision=Precision.INT8, x86=x86)
+        data = building.source(model, spec, calibration, style=QdqStyle.U8)
+        constants = {c.name: c for c in onnx.ModelProto.FromString(data).graph.initializer}
+        largest[x86] = np.abs(onnx.numpy_helper.to_array(constants["w/quantized"])).max()
+    assert largest["vnni"] == 127
+    assert largest["any"] < 127
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision"),
+    [("ort", Precision.FP32), ("openvino", Precision.FP16), ("trt", Precision.INT8)],
+)
+def test_full_weights_are_refused_where_there_are_none(
+    model: OnnxModel, calibration: Calibration, tmp_path: Path, backend: str, precision: Precision
+) -> None:
+    if backends.package(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    spec = BuildSpec(backend=backend, precision=precision, x86="vnni")
+    words = rf"vnni was asked for, and {backend} {precision.value}[^\n]*\n.*leave --x86 out"
+    with pytest.raises(UsageError, match=words):
+        building.build(model, spec, out=tmp_path / "build", calibration=calibration)
+    assert not (tmp_path / "build").exists()
+
+
+def test_unknown_kind_of_x86_gets_the_known_ones(
+    model: OnnxModel, calibration: Calibration, tmp_path: Path
+) -> None:
+    spec = BuildSpec(backend="ort", precision=Precision.INT8, x86="vnn")
+    with pytest.raises(UnknownNameError, match=r"'vnn'[^\n]*\n.*did you mean 'vnni'"):
+        building.build(model, spec, out=tmp_path, calibration=calibration)
 
 
 def test_precision_that_the_backend_lacks_is_refused(model: OnnxModel, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ QDQ_STYLE = QdqStyle.U8
 ENGINE, WEIGHTS = "model.xml", "model.bin"
 _COUNTED = re.compile(r"([A-Z][A-Za-z]+)_\d+$")
 _COMPUTE = frozenset({"Convolution", "MatMul", "FullyConnected", "GroupConvolution"})
+_WITHOUT_BIAS = "/WithoutBiases"  # OpenVINO's for a convolution that it has split from its bias
 _TYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "int8"}
 
 
@@ -56,7 +57,7 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
         _name_stably(model)
         ov.save_model(model, folder / ENGINE, compress_to_fp16=spec.precision is Precision.FP16)
         del model  # it maps the source's weights
-        runs = _running_types(core, folder / ENGINE, spec)
+        layers = _running_layers(core, folder / ENGINE, spec)
     except RuntimeError as error:
         raise BuildError(
             f"OpenVINO {version()} refused the model: {str(error).strip()}",
@@ -65,8 +66,9 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
     return Built(
         engine=ENGINE,
         files=(ENGINE, WEIGHTS),
-        runs=runs,
+        runs=dict(sorted(Counter(kind for _, kind in layers).items())),
         runs_on={"portable": True},
+        floats=tuple(name for name, kind in layers if kind != "int8"),
     )
 
 
@@ -78,10 +80,10 @@ def _name_stably(model: ov.Model) -> None:
             node.set_friendly_name(f"{counted[1]}_{index}")
 
 
-def _running_types(core: ov.Core, engine: Path, spec: BuildSpec) -> dict[str, int]:
-    """Compile for the device and count what it reports; empty where the device is not here."""
+def _running_layers(core: ov.Core, engine: Path, spec: BuildSpec) -> list[tuple[str, str]]:
+    """Compile for the device and list what it reports; empty where the device is not here."""
     if spec.ov_device.split(".")[0] not in {*core.available_devices, "AUTO"}:
-        return {}
+        return []
     model = core.read_model(engine)
     shape = model.input().partial_shape
     if shape.is_dynamic and shape[0].is_dynamic:
@@ -89,12 +91,13 @@ def _running_types(core: ov.Core, engine: Path, spec: BuildSpec) -> dict[str, in
         model.reshape(shape)
     hint = float_type(core, spec.ov_device, spec.precision.value)
     compiled = core.compile_model(model, spec.ov_device, {"INFERENCE_PRECISION_HINT": hint})
-    counts: Counter[str] = Counter()
+    layers = []
     for node in compiled.get_runtime_model().get_ops():
         info = node.get_rt_info()
         if info["layerType"].astype(str) in _COMPUTE:
             # "runtimePrecision" repeats the weights' type; the kernel's name says what computes
             kernel = info["primitiveType"].astype(str).rsplit("_", 1)[-1].lower()
             kind = kernel if kernel in _TYPES else info["runtimePrecision"].astype(str)
-            counts[_TYPES.get(kind, kind)] += 1
-    return dict(sorted(counts.items()))
+            name = node.get_friendly_name().removesuffix(_WITHOUT_BIAS)
+            layers.append((name, _TYPES.get(kind, kind)))
+    return layers

@@ -46,16 +46,18 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
     """
     del spec  # the source says it all
     (folder / ENGINE).write_bytes(source.read_bytes())
+    layers = running_layers(folder / ENGINE)
     return Built(
         engine=ENGINE,
         files=(ENGINE,),
-        runs=running_types(folder / ENGINE),
+        runs=dict(sorted(Counter(kind for _, kind in layers).items())),
         runs_on={"portable": True},
+        floats=tuple(name for name, kind in layers if kind != "int8"),
     )
 
 
-def running_types(model: Path) -> dict[str, int]:
-    """Count the convolutions and matrix products of a loaded model by the type they compute in.
+def running_layers(model: Path) -> list[tuple[str, str]]:
+    """List the convolutions and matrix products of a loaded model, with the type they compute in.
 
     A float16 graph runs in float32 where the CPU has no float16 kernels: ONNX Runtime then
     inserts casts, and the weights of the optimised graph are float32.
@@ -77,11 +79,11 @@ def running_types(model: Path) -> dict[str, int]:
             ) from error
         graph = onnx.load(optimised).graph
     types = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    counts: Counter[str] = Counter()
-    for node in graph.node:
-        if any(kind in node.op_type for kind in _COMPUTE):
-            counts[_type_of(node, types)] += 1
-    return dict(sorted(counts.items()))
+    return [
+        (node.name or node.output[0], _type_of(node, types))
+        for node in graph.node
+        if any(kind in node.op_type for kind in _COMPUTE)
+    ]
 
 
 def _type_of(node: onnx.NodeProto, types: dict[str, int]) -> str:

@@ -60,6 +60,7 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
         files=(*report.files, trt_rebuild.SOURCE),
         runs=report.runs,
         runs_on=report.runs_on,
+        floats=report.floats,
     )
 
 

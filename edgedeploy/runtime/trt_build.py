@@ -26,6 +26,7 @@ class BuildReport(NamedTuple):
         compute_capability: Of that GPU, e.g. ``"8.7"``.
         runs: Convolutions and matrix products by type, as the engine reports them; empty without
             a GPU to load it on.
+        floats: Names of those that run in a float type.
         log: TensorRT's warnings, one a line; also in ``build.log`` beside the engine.
         files: Names of the files written, the engine first.
     """
@@ -35,6 +36,7 @@ class BuildReport(NamedTuple):
     gpu: Optional[str]
     compute_capability: Optional[str]
     runs: Dict[str, int]
+    floats: Tuple[str, ...]
     log: str
     files: Tuple[str, ...]
 
@@ -98,6 +100,7 @@ def build_engine(
             fix="free memory or give more workspace if it ran out; else change the layers it names",
         )
     warnings = "\n".join(log.lines)
+    layers = trt_inspect.running_layers(trt, log, plan, best) if gpu else []
     # TensorRT-RTX's runs on every GPU from Ampere on: it finishes compiling when it is loaded
     bound = gpu if trt.__name__ == "tensorrt" else None
     return BuildReport(
@@ -105,7 +108,8 @@ def build_engine(
         version=str(trt.__version__),
         gpu=bound.name if bound else None,
         compute_capability=bound.compute_capability if bound else None,
-        runs=trt_inspect.running_types(trt, log, plan, best) if gpu else {},
+        runs=trt_inspect.count(layers),
+        floats=tuple(name for name, kind in layers if kind != "int8"),
         log=warnings,
         files=_keep(engine, plan, warnings),
     )

@@ -1,7 +1,7 @@
 """What an engine says it runs: TensorRT's engine inspector, read."""
 
 import json
-from typing import Any, Dict
+from typing import Any, Dict, Iterable, List, Tuple
 
 from . import trt_api, trt_engine
 
@@ -19,8 +19,8 @@ _WORDS = (
 )
 
 
-def running_types(trt: Any, log: Any, plan: Any, shape: Any) -> Dict[str, int]:
-    """Load an engine on the GPU and count its convolutions and matrix products by type.
+def running_layers(trt: Any, log: Any, plan: Any, shape: Any) -> List[Tuple[str, str]]:
+    """Load an engine on the GPU and list its convolutions and matrix products, with their types.
 
     Args:
         trt: TensorRT's package.
@@ -29,42 +29,56 @@ def running_types(trt: Any, log: Any, plan: Any, shape: Any) -> Dict[str, int]:
         shape: Input shape to inspect it at; formats are not decided before it is known.
 
     Returns:
-        For example ``{"int8": 28}``; empty where this version or this engine does not tell.
+        For example ``[("conv1 + relu1", "int8")]``; empty where this version or this engine does
+        not tell.
     """
     engine = trt_api.make_runtime(trt, log).deserialize_cuda_engine(plan)
     if engine is None or not hasattr(engine, "create_engine_inspector"):
-        return {}
+        return []
     context = engine.create_execution_context()
     if context is None:
-        return {}
+        return []
     trt_engine.wrap(engine, context).set_shape(shape)
     inspector = engine.create_engine_inspector()
     inspector.execution_context = context
-    return count(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+    return read(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
-def count(document: str) -> Dict[str, int]:
-    """Count the layers of an inspector's JSON that multiply, by the type of their first input.
-
-    Layers that were compiled together (``ForeignNode``, all of TensorRT-RTX) do not tell what is
-    inside them and are not counted.
+def count(layers: Iterable[Tuple[str, str]]) -> Dict[str, int]:
+    """Count layers by type.
 
     Example:
-        >>> count('{"Layers": [{"LayerType": "CaskConvolution", "Inputs": '
-        ...       '[{"Format/Datatype": "Row major linear FP16 format"}]}]}')
-        {'float16': 1}
+        >>> count([("conv1", "int8"), ("conv2", "float16"), ("conv3", "int8")])
+        {'float16': 1, 'int8': 2}
+    """
+    counts: Dict[str, int] = {}
+    for _, kind in layers:
+        counts[kind] = counts.get(kind, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def read(document: str) -> List[Tuple[str, str]]:
+    """List the layers of an inspector's JSON that multiply, with the type of their first input.
+
+    Layers that were compiled together (``ForeignNode``, all of TensorRT-RTX) do not tell what is
+    inside them and are left out.
+
+    Example:
+        >>> read('{"Layers": [{"Name": "conv1", "LayerType": "CaskConvolution", "Inputs": '
+        ...      '[{"Format/Datatype": "Row major linear FP16 format"}]}]}')
+        [('conv1', 'float16')]
     """
     try:
         layers = json.loads(document)["Layers"]
     except (ValueError, KeyError, TypeError):
-        return {}
-    counts: Dict[str, int] = {}
+        return []
+    found = []
     for layer in layers:
         if isinstance(layer, dict) and _multiplies(layer):  # a name only: verbosity is too low
             kind = _type_of(layer)
             if kind:
-                counts[kind] = counts.get(kind, 0) + 1
-    return dict(sorted(counts.items()))
+                found.append((str(layer.get("Name", "")), kind))
+    return found
 
 
 def _multiplies(layer: Dict[str, Any]) -> bool:

@@ -60,6 +60,7 @@ def _corrected(
 ) -> Dict[str, Any]:
     changed = dict(document)
     changed["precision"] = dict(document["precision"], runs=report.runs)
+    changed["precision"].pop("fell_back", None)  # it was another engine that told
     changed["backend_version"] = report.version
     changed["library"] = report.library
     changed["runs_on"] = report.runs_on

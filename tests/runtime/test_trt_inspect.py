@@ -34,7 +34,8 @@ def layer(kind: str, *formats: str, **more: str) -> dict[str, Any]:
     ],
 )
 def test_types_are_read_in_the_words_of_every_version(text: str, kind: str) -> None:
-    assert trt_inspect.count(document(layer("CaskConvolution", text, "Float"))) == {kind: 1}
+    layers = trt_inspect.read(document(layer("CaskConvolution", text, "Float")))
+    assert trt_inspect.count(layers) == {kind: 1}
 
 
 def test_convolutions_and_matrix_products_are_counted_and_nothing_else() -> None:
@@ -47,7 +48,12 @@ def test_convolutions_and_matrix_products_are_counted_and_nothing_else() -> None
         layer("Reformat", "Float"),
         layer("PointWiseV2", "Float"),
     )
-    assert trt_inspect.count(text) == {"float16": 3, "int8": 2}
+    assert trt_inspect.count(trt_inspect.read(text)) == {"float16": 3, "int8": 2}
+
+
+def test_layers_are_listed_with_the_names_that_tensorrt_gave_them() -> None:
+    text = document(layer("CaskConvolution", "Int8", Name="conv1 + relu1"), layer("gemm", "Half"))
+    assert trt_inspect.read(text) == [("conv1 + relu1", "int8"), ("", "float16")]
 
 
 @pytest.mark.parametrize(
@@ -63,17 +69,17 @@ def test_convolutions_and_matrix_products_are_counted_and_nothing_else() -> None
     ],
 )
 def test_what_the_inspector_does_not_tell_is_not_counted(text: str) -> None:
-    assert trt_inspect.count(text) == {}
+    assert trt_inspect.read(text) == []
 
 
 @pytest.mark.parametrize("generation", ["8.2.1", "8.5.2", "11.1.0"])
 def test_engine_is_inspected_at_a_known_shape(generation: str) -> None:
     # without one, TensorRT answers "N/A due to dynamic shapes"
-    text = document(layer("CaskConvolution", "Int8"))
+    text = document(layer("CaskConvolution", "Int8", Name="conv1"))
     engine = fake_trt.loadable(generation, fake_trt.FakeGpu(), text)
     trt = fake_trt.Library(generation, engine=engine)
-    found = trt_inspect.running_types(trt, trt_api.logger(trt), b"plan", (1, 3, 4, 4))
-    assert found == {"int8": 1}
+    found = trt_inspect.running_layers(trt, trt_api.logger(trt), b"plan", (1, 3, 4, 4))
+    assert found == [("conv1", "int8")]
     assert engine.inside.shape == (1, 3, 4, 4)
 
 
@@ -81,4 +87,4 @@ def test_engine_without_memory_for_its_context_tells_nothing() -> None:
     engine = fake_trt.loadable("10.3.0", fake_trt.FakeGpu())
     engine.create_execution_context = lambda: None
     trt = fake_trt.Library("10.3.0", engine=engine)
-    assert trt_inspect.running_types(trt, trt_api.logger(trt), b"plan", (1, 3, 4, 4)) == {}
+    assert trt_inspect.running_layers(trt, trt_api.logger(trt), b"plan", (1, 3, 4, 4)) == []

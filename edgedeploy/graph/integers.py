@@ -1,0 +1,50 @@
+"""Which layers of a graph are to run in integers: those whose inputs come out of Q/DQ pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import onnx
+
+_MULTIPLYING = frozenset({"Conv", "Gemm", "MatMul"})
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The convolutions and matrix products of a graph.
+
+    Attributes:
+        quantised: How many read both input and weights from a DequantizeLinear.
+        floating: Names of the nodes, and of their outputs, that do not.
+    """
+
+    quantised: int
+    floating: frozenset[str]
+
+    def fell_back(self, running_float: Iterable[str]) -> tuple[str, ...]:
+        """Return which layers were quantised although an engine runs them in a float type.
+
+        Args:
+            running_float: Names as a vendor writes them: of a node or its output, or several
+                joined by ``" + "`` where layers were fused.
+        """
+        return tuple(name for name in running_float if self.floating.isdisjoint(name.split(" + ")))
+
+
+def layers(graph: onnx.GraphProto) -> Layers:
+    """Look at the convolutions and matrix products of a graph as a backend is given it."""
+    dequantised = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    quantised = 0
+    floating: set[str] = set()
+    for node in graph.node:
+        if node.op_type not in _MULTIPLYING or node.domain not in ("", "ai.onnx"):
+            continue
+        if dequantised.issuperset(node.input[:2]):
+            quantised += 1
+        else:
+            floating.update((node.name, node.output[0]))
+    return Layers(quantised, frozenset(floating))
