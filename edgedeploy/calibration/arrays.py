@@ -85,16 +85,7 @@ def pack(calibration: Calibration) -> bytes | None:
     Raises:
         ValueError: An array is not finite, or of another shape than its kind.
     """
-    arrays: dict[str, Array] = {
-        _equalisation(number): calibration.equalisation[name]
-        for number, name in enumerate(sorted(calibration.equalisation))
-    }
-    for style, layers in calibration.corrections.items():
-        for number, layer in enumerate(sorted(layers)):
-            arrays[_correction(style, number, "bias")] = layers[layer].bias
-            rounding = layers[layer].rounding
-            if rounding is not None:
-                arrays[_correction(style, number, "rounding")] = rounding
+    arrays = _members(calibration)
     slots = _slots(index(calibration))
     if not slots:
         return None
@@ -107,6 +98,12 @@ def pack(calibration: Calibration) -> bytes | None:
             about.compress_type, about.create_system = zipfile.ZIP_DEFLATED, 3
             archive.writestr(about, _header(slot) + array.tobytes())
     return target.getvalue()
+
+
+def named(calibration: Calibration) -> dict[str, Array]:
+    """Return the arrays by what they are, e.g. ``"bias of 'stem/conv' (s8)"``."""
+    arrays = _members(calibration)
+    return {slot.what: arrays[slot.member] for slot in _slots(index(calibration))}
 
 
 def is_empty(document: Mapping[str, Any]) -> bool:
@@ -147,6 +144,20 @@ def unpack(
         for style, layers in document["corrections"].items()
     }
     return equalisation, corrections
+
+
+def _members(calibration: Calibration) -> dict[str, Array]:
+    found: dict[str, Array] = {
+        _equalisation(number): calibration.equalisation[name]
+        for number, name in enumerate(sorted(calibration.equalisation))
+    }
+    for style, layers in calibration.corrections.items():
+        for number, layer in enumerate(sorted(layers)):
+            found[_correction(style, number, "bias")] = layers[layer].bias
+            rounding = layers[layer].rounding
+            if rounding is not None:
+                found[_correction(style, number, "rounding")] = rounding
+    return found
 
 
 def _read(slots: list[_Slot], data: bytes) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from edgedeploy import __version__
-from edgedeploy.cli import deploying, making, measuring, training
+from edgedeploy.cli import calibrations, deploying, making, measuring, training
 from edgedeploy.cli.output import print_error, wants_json
 from edgedeploy.errors import EdgeDeployError, UsageError
 from edgedeploy.files import not_written
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 training.register(app)
 making.register(app)
+calibrations.register(app)
 deploying.register(app)
 measuring.register(app)
 
@@ -90,5 +91,16 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _command(argv: Sequence[str]) -> str:
-    names = {command.name for command in app.registered_commands}
-    return next((f"{word} " for word in argv if word in names), "")
+    """Return the command that was meant, with a space behind it, or nothing."""
+    commands: set[str | None] = {command.name for command in app.registered_commands}
+    groups = {
+        group.typer_instance.info.name: group.typer_instance for group in app.registered_groups
+    }
+    for position, word in enumerate(argv):
+        if word in commands:
+            return f"{word} "
+        if group := groups.get(word):
+            commands = {command.name for command in group.registered_commands}
+            names = [found for found in argv[position + 1 :] if found in commands][:1]
+            return f"{' '.join([word, *names])} "
+    return ""

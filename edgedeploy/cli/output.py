@@ -77,7 +77,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 def _aligned(title: str, column: Sequence[str]) -> list[str]:
     """Pad a column to one width, numbers to the right."""
     width = max(len(text) for text in (title, *column))
-    number = all(text == "–" or text[:1].isdigit() for text in column) and bool(column)
+    number = all(text == "–" or text.lstrip("-")[:1].isdigit() for text in column) and bool(column)
     return [text.rjust(width) if number else text.ljust(width) for text in (title, *column)]
 
 

@@ -1,0 +1,174 @@
+"""How calibrations and their differences are printed, as tables and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgedeploy.cli.output import print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edgedeploy.calibration.comparing import Difference
+    from edgedeploy.types import Calibration, TensorRange
+
+_UNKNOWN = "not known"
+
+
+def print_calibration(path: Path, calibration: Calibration) -> None:
+    """Print where a calibration comes from, and its table of tensors."""
+    lines = _provenance(path, calibration)
+    width = max(len(title) for title in lines) + 2
+    for title, text in lines.items():
+        print(f"{title + ':':{width}}{text}")
+    print()
+    columns = ["tensor", "low", "high", "kept", "min", "max"]
+    rows = [
+        [name, _number(r.low), _number(r.high), _kept(r), _number(r.min), _number(r.max)]
+        for name, r in calibration.ranges.items()
+    ]
+    if any(found.method for found in calibration.ranges.values()):
+        columns.append("method")
+        for row, found in zip(rows, calibration.ranges.values(), strict=True):
+            row.append(found.method or None)
+    print_table(columns, rows)
+
+
+def print_difference(first: Path, second: Path, found: Difference) -> None:
+    """Print what two calibrations differ in; one line where that is nothing."""
+    if found.is_empty:
+        print(f"{first} and {second} say the same")
+    for field, one, two in found.provenance:
+        print(f"{field}: {_text(one)}\n{'':{len(field)}}→ {_text(two)}")
+    if found.ranges:
+        print_table(
+            ("tensor", "change", "low", "→ low", "high", "→ high"),
+            [
+                (
+                    change.name,
+                    f"{change.size:.2%}",
+                    _number(change.first.low),
+                    _number(change.second.low),
+                    _number(change.first.high),
+                    _number(change.second.high),
+                )
+                for change in found.ranges
+            ],
+        )
+    for path, names in ((first, found.only_first), (second, found.only_second)):
+        if names:
+            print(f"only in {path}: {', '.join(names)}")
+    if found.arrays:
+        print(f"arrays that differ: {', '.join(found.arrays)}")
+
+
+def document(path: Path, calibration: Calibration) -> dict[str, Any]:
+    """Return a calibration's JSON form, without the numbers in its arrays."""
+    from edgedeploy.calibration import arrays
+    from edgedeploy.runtime.manifest import format_preprocessing
+
+    return {
+        "calibration": str(path),
+        "sha256": calibration.sha256,
+        "model_sha256": calibration.model_sha256,
+        "data": {
+            "digest": calibration.data_digest or None,
+            "count": calibration.data_count or None,
+            "unreadable": dict(calibration.unreadable),
+        },
+        "method": calibration.method,
+        "side": list(calibration.side),
+        "preprocessing": format_preprocessing(calibration.preprocessing),
+        "versions": dict(calibration.versions),
+        **arrays.index(calibration),
+        "tensors": {name: _range(found) for name, found in calibration.ranges.items()},
+    }
+
+
+def difference_document(first: Path, second: Path, found: Difference) -> dict[str, Any]:
+    """Return a difference's JSON form."""
+    return {
+        "first": str(first),
+        "second": str(second),
+        "equal": found.is_empty,
+        "provenance": [
+            {"field": field, "first": one, "second": two} for field, one, two in found.provenance
+        ],
+        "tensors": [
+            {
+                "name": change.name,
+                "change": change.size,
+                "first": _range(change.first),
+                "second": _range(change.second),
+            }
+            for change in found.ranges
+        ],
+        "only_first": found.only_first,
+        "only_second": found.only_second,
+        "arrays": found.arrays,
+    }
+
+
+def _provenance(path: Path, calibration: Calibration) -> dict[str, str]:
+    data = _UNKNOWN
+    if calibration.data_digest:
+        data = f"{calibration.data_count} images, SHA-256 {calibration.data_digest}"
+    if calibration.unreadable:
+        data += f", {len(calibration.unreadable)} of them unreadable"
+    rule = calibration.preprocessing
+    steps = {
+        "equalised": f"{len(calibration.equalisation)} tensors" if calibration.equalisation else "",
+        "corrected": "; ".join(
+            f"{style}: {len(layers)} biases, "
+            f"{sum(found.rounding is not None for found in layers.values())} layers rounded"
+            for style, layers in sorted(calibration.corrections.items())
+        ),
+    }
+    return {
+        "file": f"{path}, SHA-256 {calibration.sha256}",
+        "model": f"SHA-256 {calibration.model_sha256}",
+        "data": data,
+        "method": calibration.method,
+        "fed": f"{calibration.side[0]}x{calibration.side[1]} pixels, {rule.color}, {rule.resize} "
+        f"{rule.crop_fraction:g}, mean {_triple(rule.mean)}, std {_triple(rule.std)}",
+        "versions": _text(calibration.versions) or _UNKNOWN,
+        **{title: text or "nothing" for title, text in steps.items()},
+    }
+
+
+def _range(found: TensorRange) -> dict[str, object]:
+    return {
+        "min": found.min,
+        "max": found.max,
+        "low": found.low,
+        "high": found.high,
+        "method": found.method or None,
+    }
+
+
+def _kept(found: TensorRange) -> str | None:
+    """Return which share of what was seen, from min to max, lies in the range."""
+    if found.min == found.max:
+        return None
+    inside = min(found.high, found.max) - max(found.low, found.min)
+    return f"{max(inside, 0.0) / (found.max - found.min):.1%}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    distinct = values if len(set(values)) > 1 else values[:1]
+    return " ".join(f"{value:g}" for value in distinct)
+
+
+def _text(value: object) -> str:
+    if value in ("", 0):
+        return _UNKNOWN
+    return _pairs(value) if isinstance(value, dict) else str(value)
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {text}" for name, text in sorted(values.items()))
