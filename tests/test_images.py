@@ -211,6 +211,30 @@ def test_a_picture_that_vanished_is_named(tmp_path: Path) -> None:
         list(found.pictures())
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_pictures_that_cannot_be_read_are_told_to_skip_and_left_out(
+    tmp_path: Path,
+    packed: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    if packed:
+        source = write_zip(tmp_path / "d.zip", {"0/a.png": PNG, "1/b.png": b"", "1/c.png": PNG})
+    else:
+        source = write_folder(tmp_path / "d", ["0/a.png", "1/b.png", "1/c.png"])
+        (source / "1" / "b.png").write_bytes(b"")
+    told: list[str] = []
+    found = images.open_images(source).pictures(skip=lambda entry, _: told.append(entry.name))
+    assert [entry.name for entry, _ in found] == ["0/a.png", "1/c.png"]
+    assert told == ["1/b.png"]
+
+
+def test_contents_that_cannot_be_read_are_part_of_the_digest(tmp_path: Path) -> None:
+    found = images.open_images(write_folder(tmp_path, ["0/a.png", "0/b.png"]))
+    whole = found.digest()
+    (tmp_path / "0" / "a.png").unlink()
+    broken = found.digest()
+    assert broken == found.digest() != whole
+
+
 @settings(max_examples=60, deadline=None)
 @given(position=st.integers(0, 10_000), value=st.integers(0, 255))
 def test_a_damaged_zip_gives_pictures_or_one_error(

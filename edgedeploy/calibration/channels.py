@@ -74,9 +74,9 @@ class Channels:
         Where the tensor has no negative value, its zeros are left out: they cost nothing.
 
         Args:
-            weights: ``(C,)``, or ``(1,)`` for all alike.
+            weights: ``(C,)``.
         """
-        mass: Array = np.broadcast_to(weights, self.min.shape).astype(np.float64) @ self.counts
+        mass: Array = weights @ self.counts
         if float(self.min.min()) >= 0.0:
             mass[CHANNEL_BINS - 1] = 0.0
         return mass

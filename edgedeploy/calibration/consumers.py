@@ -10,7 +10,7 @@ from edgedeploy.graph.constants import array_of
 from edgedeploy.graph.placement import is_weighted, output_axis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     import onnx_ir as ir
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _KEEP_ORDER = frozenset({"Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Unsqueeze"})
 
 
-def channel_weights(graph: ir.Graph, names: Iterable[str]) -> dict[str, Array]:
+def channel_weights(graph: ir.Graph, channels: Mapping[str, int]) -> dict[str, Array]:
     """Return the factor by which each channel's squared error reaches the outputs of its readers.
 
     A convolution adds up independent errors: one in channel c adds its square times the sum of
@@ -28,10 +28,10 @@ def channel_weights(graph: ir.Graph, names: Iterable[str]) -> dict[str, Array]:
 
     Args:
         graph: Batch norm folded.
-        names: Activations, with their channels on axis 1.
+        channels: How many each activation has on axis 1, by name.
 
     Returns:
-        By name ``(channels,)`` float64, or ``(1,)`` where all are alike.
+        By name ``(channels,)`` float64.
 
     Source:
         Banner et al. 2019 (see `squared_error`) weigh rounding and clipping as independent noise;
@@ -39,20 +39,19 @@ def channel_weights(graph: ir.Graph, names: Iterable[str]) -> dict[str, Array]:
     """
     values = {value.name: value for value in graph.inputs}
     values |= {value.name: value for node in graph for value in node.outputs}
-    return {name: _factors(values[name]) for name in names}
+    return {name: _factors(values[name], count) for name, count in channels.items()}
 
 
-def _factors(value: ir.Value) -> Array:
-    channels = _channels(value)
-    total = np.zeros(1)
+def _factors(value: ir.Value, channels: int) -> Array:
+    total = np.zeros(channels)
     for node, index in value.uses():
         if is_weighted(node) and index == 0:
-            total = total + _folded(_squares(node), channels)
+            total += _folded(_squares(node), channels)
         elif node.op_type in _KEEP_ORDER:
-            total = total + _folded(_factors(node.outputs[0]), channels)
+            total += _factors(node.outputs[0], channels)
         else:
-            total = total + 1.0
-    return total if total.any() else np.ones(1)
+            total += 1.0
+    return total if total.any() else np.ones(channels)
 
 
 def _squares(node: ir.Node) -> Array:
@@ -71,16 +70,8 @@ def _squares(node: ir.Node) -> Array:
 
 
 def _folded(weights: Array, channels: int) -> Array:
-    """Add up the features of each channel, as Flatten lays them out."""
-    if len(weights) == 1:
-        return weights
+    """Add up the features of each channel, as Flatten lays them out; else spread them evenly."""
     if len(weights) % channels:
-        return np.full(1, weights.sum() / channels)
+        return np.full(channels, weights.sum() / channels)
     found: Array = weights.reshape(channels, -1).sum(axis=1)
     return found
-
-
-def _channels(value: ir.Value) -> int:
-    shape = value.shape
-    found = shape[1] if shape is not None and len(shape) > 1 else 1
-    return found if isinstance(found, int) else 1

@@ -101,7 +101,8 @@ def measure_ranges(
         histograms = observe_histograms(model, names, batches, threads=threads)
         return {name: choose_range(histograms[name], method) for name in names}
     seen = observe(model, names, batches, threads=threads)
-    weights = channel_weights(model.graph, names)
+    channels = {name: len(found.channels.min) for name, found in seen.items()}
+    weights = channel_weights(model.graph, channels)
     return {
         name: best_range(seen[name].histogram, seen[name].channels, weights[name], name=name)
         for name in names

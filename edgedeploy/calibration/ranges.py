@@ -76,7 +76,7 @@ def best_range(
     Args:
         histogram: Of the tensor.
         channels: Of the same tensor and pictures.
-        weights: ``(C,)``, or ``(1,)`` for all alike; not negative.
+        weights: ``(C,)``, not negative.
         name: Of the tensor, for the log.
     """
     found = candidates(histogram)

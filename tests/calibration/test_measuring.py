@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 from PIL import Image
 
 from edgedeploy import model_file
-from edgedeploy.calibration.measuring import measure
+from edgedeploy.calibration.measuring import is_current, measure
+from edgedeploy.calibration.ranges import METHODS
 from edgedeploy.errors import FileError, UnknownNameError, UsageError
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
-from edgedeploy.images import ImageSet, open_images
+from edgedeploy.images import ImageEntry, ImageSet, open_images
 from edgedeploy.runtime.preprocessing import Preprocessing, fit, normalise
 from edgedeploy.types import OnnxModel, QdqStyle
 from tests.graph.networks import block
@@ -43,7 +45,7 @@ def images(tmp_path: Path) -> ImageSet:
     return open_images(tmp_path / "pictures")
 
 
-@pytest.mark.parametrize("method", ["minmax", "entropy"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("style", QdqStyle)
 def test_what_is_measured_is_what_quantising_needs(
     model: OnnxModel, images: ImageSet, method: str, style: QdqStyle
@@ -94,7 +96,7 @@ def test_progress_counts_every_picture(model: OnnxModel, images: ImageSet) -> No
     assert seen == [(i, 6) for i in range(1, 7)]
 
 
-@pytest.mark.parametrize("method", ["minmax", "entropy"])
+@pytest.mark.parametrize("method", METHODS)
 def test_the_same_pictures_give_the_same_calibration(
     model: OnnxModel, images: ImageSet, method: str
 ) -> None:
@@ -104,11 +106,43 @@ def test_the_same_pictures_give_the_same_calibration(
     assert first == second
 
 
-def test_a_broken_picture_is_named(model: OnnxModel, images: ImageSet) -> None:
+def test_the_order_of_the_pictures_changes_nothing(model: OnnxModel, images: ImageSet) -> None:
+    backwards = replace(images, entries=images.entries[::-1])
+    first, second = (
+        measure(model, found, side=(16, 16), preprocessing=RULE, method="auto")
+        for found in (images, backwards)
+    )
+    assert first.ranges == second.ranges
+
+
+def test_every_range_says_what_chose_it(model: OnnxModel, images: ImageSet) -> None:
+    found = measure(model, images, side=(16, 16), preprocessing=RULE)
+    assert found.method == "auto"
+    for chosen in found.ranges.values():
+        assert chosen.method.split()[0] in METHODS[1:]
+
+
+def test_a_broken_picture_in_six_is_too_many(model: OnnxModel, images: ImageSet) -> None:
     broken = images.source / "3.png"
     broken.write_bytes(broken.read_bytes()[:100])
-    with pytest.raises(FileError, match=r"3\.png is not a picture"):
+    with pytest.raises(FileError, match=r"1 of 6 images cannot be read.*: 3\.png is not a picture"):
         measure(model, images, side=(16, 16), preprocessing=RULE)
+
+
+def test_a_broken_picture_in_twenty_is_left_out_and_listed(
+    model: OnnxModel, images: ImageSet
+) -> None:
+    twenty = replace(images, entries=(images.entries * 4)[:20])
+    whole = measure(model, twenty, side=(16, 16), preprocessing=RULE)
+    (images.source / "broken.png").write_bytes(b"none")
+    broken = replace(twenty, entries=(ImageEntry("broken.png", None), *twenty.entries[1:]))
+    found = measure(model, broken, side=(16, 16), preprocessing=RULE)
+    assert list(found.unreadable) == ["broken.png"]
+    assert found.data_count == 20
+    assert found.ranges["image"].min == whole.ranges["image"].min
+    assert is_current(found, model, broken, side=(16, 16), preprocessing=RULE)
+    (images.source / "broken.png").write_bytes((images.source / "0.png").read_bytes())
+    assert not is_current(found, model, broken, side=(16, 16), preprocessing=RULE)
 
 
 def test_an_unknown_method_is_refused(model: OnnxModel, images: ImageSet) -> None:

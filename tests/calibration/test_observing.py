@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from edgedeploy.calibration.observing import observe_extremes, observe_histograms
+from edgedeploy.calibration.observing import observe, observe_extremes, observe_histograms
 from edgedeploy.errors import FileError
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
@@ -55,9 +55,26 @@ def test_histograms_count_every_value() -> None:
         assert found[name].max == pytest.approx(float(expected.max()), rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize("observe", [observe_extremes, observe_histograms])
-def test_memory_does_not_grow_with_the_number_of_images(observe: object) -> None:
-    assert callable(observe)
+def test_channels_are_counted_apart_and_batching_changes_no_bit() -> None:
+    model, batch = _model(), pictures(3)
+    names = activations(model)
+    found = observe(model, names, [batch[:1], batch[1:]], threads=1)
+    alone = observe(model, names, batch[:, None], threads=1)
+    for name in names:
+        expected = _expected(_model(), name, batch)
+        channels = found[name].channels
+        axes = (0, *range(2, expected.ndim))
+        np.testing.assert_allclose(channels.min, expected.min(axis=axes), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(channels.mean, expected.mean(axis=axes), rtol=1e-4, atol=1e-6)
+        assert channels.counts.sum() == found[name].histogram.counts.sum() == expected.size
+        assert (channels.counts == alone[name].channels.counts).all()
+        assert (channels.mean_square == alone[name].channels.mean_square).all()
+        assert (found[name].histogram.counts == alone[name].histogram.counts).all()
+
+
+@pytest.mark.parametrize("watch", [observe_extremes, observe_histograms, observe])
+def test_memory_does_not_grow_with_the_number_of_images(watch: object) -> None:
+    assert callable(watch)
     model = _model(64)
     names = activations(model)
 
@@ -67,7 +84,7 @@ def test_memory_does_not_grow_with_the_number_of_images(observe: object) -> None
                 yield pictures(1, 64)
 
         tracemalloc.start()
-        observe(model, names, batches(), threads=1)
+        watch(model, names, batches(), threads=1)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgedeploy.calibration.feeding import Feed
+from edgedeploy.errors import FileError
+from edgedeploy.images import open_images
+from edgedeploy.runtime.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3)
+
+
+def _feed(folder: Path, count: int, broken: int = 0) -> Feed:
+    for number in range(count):
+        path = folder / f"{number:03}.png"
+        Image.new("RGB", (20, 20), (number, 0, 0)).save(path)
+        if number < broken:
+            path.write_bytes(path.read_bytes()[:50])
+    return Feed(images=open_images(folder), side=(16, 16), preprocessing=RULE)
+
+
+def test_every_picture_is_fed_alone_and_as_often_as_asked(tmp_path: Path) -> None:
+    feed = _feed(tmp_path, 3)
+    first, second = (np.concatenate(list(feed.batches())) for _ in range(2))
+    assert first.shape == (3, 3, 16, 16)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first[:, 0, 0, 0], (np.arange(3) - 127.5) / 127.5, rtol=1e-6)
+
+
+def test_one_of_twenty_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
+    feed = _feed(tmp_path, 20, broken=1)
+    seen: list[tuple[int, int]] = []
+    for _ in range(2):
+        assert len(list(feed.batches(lambda done, total: seen.append((done, total))))) == 19
+    assert seen == [(i, 20) for i in range(1, 21)] * 2
+    ((name, problem),) = feed.unreadable.items()
+    assert name == "000.png"
+    assert problem.startswith("000.png is not a picture that can be read: ")
+
+
+def test_more_than_one_of_twenty_is_an_error_that_names_the_first(tmp_path: Path) -> None:
+    feed = _feed(tmp_path, 100, broken=7)
+    with pytest.raises(
+        FileError,
+        match=r"^6 of 100 images cannot be read, at most 5% may be: 000\.png is not .*; "
+        r"001\.png .*; 002\.png .*; and 3 more\n",
+    ):
+        list(feed.batches())
