@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnx
-import onnx.parser
-
-from edgedeploy import backends, devices, optional
+from edgedeploy import advice, backends, devices, optional, trial
 from edgedeploy.errors import EdgeDeployError
 from edgedeploy.meters import cpu, ina3221, nvml, rapl, tegrastats
 from edgedeploy.runtime import cuda_memory
@@ -20,28 +16,15 @@ from edgedeploy.types import Precision
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from edgedeploy.advice import Advice, Gain
     from edgedeploy.devices import Here
     from edgedeploy.meters.sysfs import SensorState
     from edgedeploy.runtime.cuda_memory import Cuda, Gpu
-
-_log = logging.getLogger(__name__)
 
 _RTX = "tensorrt_rtx"
 _RTX_OLDEST = (7, 5)  # Turing
 # Precision -> what `ort.running_layers` calls it
 _RUNNING = {Precision.FP32: "float32", Precision.FP16: "float16", Precision.INT8: "int8"}
-_PROBE = """<ir_version: 7, opset_import: ["" : 13]>
-probe (KIND[1, 4, 8, 8] x) => (KIND[1, 4, 8, 8] y) BODY"""
-_FLOATING = "<KIND[4, 4, 3, 3] w = {WEIGHTS}> { y = Conv <pads = [1, 1, 1, 1]> (x, w) }"
-_QUANTISED = """
-<float scale = {0.1}, uint8 middle = {128}, int8 zero = {0}, int8[4, 4, 3, 3] w = {WEIGHTS}> {
-    x_q = QuantizeLinear (x, scale, middle)
-    x_dq = DequantizeLinear (x_q, scale, middle)
-    w_dq = DequantizeLinear (w, scale, zero)
-    conv = Conv <pads = [1, 1, 1, 1]> (x_dq, w_dq)
-    conv_q = QuantizeLinear (conv, scale, middle)
-    y = DequantizeLinear (conv_q, scale, middle)
-}"""
 # Package -> its extra, and what does not work without it
 _OPTIONAL = {
     "h5py": ("export", "Keras weights cannot be read"),
@@ -88,23 +71,29 @@ class Diagnosis:
         backends: By name.
         sensors: By name.
         missing: What is not here.
+        gains: How much faster INT8 is here; None where it was not measured.
+        advice: Why INT8 cannot help here, by backend, as far as it is known.
     """
 
     here: Here
     backends: Mapping[str, BackendState]
     sensors: Mapping[str, SensorState]
     missing: tuple[Missing, ...]
+    gains: tuple[Gain, ...] | None
+    advice: tuple[Advice, ...]
 
 
 def examine(
     root: str = "/",
     *,
+    measure: bool = False,
     open_gpu: Callable[[], Cuda] = cuda_memory.open_gpu,
 ) -> Diagnosis:
     """Look at this machine; loads every backend's library.
 
     Args:
         root: Where the file system starts, for device, processor and sensors.
+        measure: Time INT8 against the other types on the CPU too, a second or two per backend.
         open_gpu: Opens the NVIDIA GPU, or raises `EdgeDeployError` with the reason.
     """
     here = devices.here(root)
@@ -123,11 +112,30 @@ def examine(
     }
     missing += _missing_sensors(sensors, has_gpu=gpu is not None)
     missing += _missing_packages()
-    if not cpu.read(root).multiplies_bytes_exactly:
+    processor = cpu.read(root)
+    if not processor.multiplies_bytes_exactly:
         missing.append(_saturates())
     if here.facts.soc is not None and not here.device.is_jetson:
         missing.append(_unknown_jetson(here))
-    return Diagnosis(here=here, backends=states, sensors=sensors, missing=tuple(missing))
+    gains = _gains(states, missing) if measure else None
+    return Diagnosis(
+        here=here,
+        backends=states,
+        sensors=sensors,
+        missing=tuple(missing),
+        gains=gains,
+        advice=tuple(
+            row
+            for name, state in states.items()
+            for row in advice.on_machine(
+                name,
+                runs=state.precisions if state.can_run else (),
+                cpu=processor,
+                device=here.device,
+                gains=gains or (),
+            )
+        ),
+    )
 
 
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -144,7 +152,20 @@ def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
             for name, state in diagnosis.sensors.items()
         },
         "missing": [asdict(row) for row in diagnosis.missing],
+        "gains": None if diagnosis.gains is None else advice.to_json(diagnosis.gains),
+        "advice": advice.to_json(diagnosis.advice),
     }
+
+
+def _gains(states: Mapping[str, BackendState], missing: list[Missing]) -> tuple[Gain, ...]:
+    """Measure what INT8 gains on the CPU; a library that does not build the graph is named."""
+    found: list[Gain] = []
+    for name in ("ort", "openvino"):
+        try:
+            found += trial.measure(name, states[name].precisions)
+        except EdgeDeployError as error:
+            missing.append(Missing(error.problem, error.fix))
+    return tuple(found)
 
 
 def _examine(name: str, missing: list[Missing], look: Callable[[], BackendState]) -> BackendState:
@@ -169,7 +190,7 @@ def _examine_ort() -> BackendState:
     with tempfile.TemporaryDirectory() as folder:
         for precision, kind in _RUNNING.items():
             path = Path(folder, f"{precision.value}.onnx")
-            _write_convolution(path, precision)
+            trial.write_convolution(path, precision)
             if kind in [running for _, running in ort.running_layers(path)]:
                 running.append(precision)
     return BackendState(
@@ -188,9 +209,9 @@ def _examine_openvino() -> BackendState:
         EdgeDeployError: OpenVINO is not here.
     """
     version = backends.get("openvino").version()
-    import openvino as ov
+    from edgedeploy.backends import openvino
 
-    names = openvino_capabilities(ov.Core())
+    names = openvino.capabilities()
     return BackendState(
         version=version,
         library="openvino",
@@ -199,17 +220,6 @@ def _examine_openvino() -> BackendState:
         can_run=bool(names),
         reason=None if names else "OpenVINO finds no device here that works",
     )
-
-
-def openvino_capabilities(core: Any) -> frozenset[str]:
-    """Return what at least one device of an ``openvino.Core`` is built for, e.g. ``{"FP32"}``."""
-    names: set[str] = set()
-    for device in core.available_devices:
-        try:
-            names.update(core.get_property(device, "OPTIMIZATION_CAPABILITIES"))
-        except RuntimeError as error:  # a GPU or NPU whose driver is broken
-            _log.info("OpenVINO's device %s does not answer: %s", device, error)
-    return frozenset(names)
 
 
 def _examine_trt(gpu: Gpu | None, gpu_problem: str | None) -> BackendState:
@@ -276,10 +286,10 @@ def _missing_packages() -> list[Missing]:
 
 def _saturates() -> Missing:
     return Missing(
-        "this processor has neither VNNI nor AMX: ONNX Runtime adds pairs of uint8 × int8 products "
-        "in 16 bits, where large weights saturate",
-        "build INT8 with: edgedeploy build --int8, which keeps weights small enough; check INT8 "
-        "models from elsewhere with: edgedeploy eval",
+        "this processor has neither VNNI nor AMX: ONNX Runtime and OpenVINO add pairs of uint8 × "
+        "int8 products in 16 bits, where large weights saturate",
+        "build INT8 with: edgedeploy build --int8 (by default --x86 any, which keeps weights small "
+        "enough); check INT8 models from elsewhere with: edgedeploy eval",
     )
 
 
@@ -288,12 +298,3 @@ def _unknown_jetson(here: Here) -> Missing:
         f"this is a {here.facts.soc} ({here.facts.model}), no board of the table",
         "report /proc/device-tree/compatible to the project; until then it is treated as 'local'",
     )
-
-
-def _write_convolution(path: Path, precision: Precision) -> None:
-    """Write a 3 × 3 convolution of (1, 4, 8, 8) that asks for ``precision``."""
-    kind = "float16" if precision is Precision.FP16 else "float"
-    body = _QUANTISED if precision is Precision.INT8 else _FLOATING
-    weights = ", ".join(["1"] * (4 * 4 * 3 * 3))  # their value does not matter
-    text = _PROBE.replace("BODY", body).replace("KIND", kind).replace("WEIGHTS", weights)
-    onnx.save(onnx.parser.parse_model(text), path)

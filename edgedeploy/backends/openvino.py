@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedeploy.types import BuildSpec
+
+_log = logging.getLogger(__name__)
 
 QDQ_STYLE = QdqStyle.U8
 ENGINE, WEIGHTS = "model.xml", "model.bin"
@@ -34,6 +37,18 @@ def version() -> str:
 def precisions() -> frozenset[Precision]:
     """Return what `build` accepts."""
     return frozenset(Precision)
+
+
+def capabilities(core: ov.Core | None = None) -> frozenset[str]:
+    """Return what at least one device here is built for, e.g. ``{"FP32", "INT8"}``."""
+    core = core or ov.Core()
+    names: set[str] = set()
+    for device in core.available_devices:
+        try:
+            names.update(core.get_property(device, "OPTIMIZATION_CAPABILITIES"))
+        except RuntimeError as error:  # a GPU or NPU whose driver is broken
+            _log.info("OpenVINO's device %s does not answer: %s", device, error)
+    return frozenset(names)
 
 
 def float16_source() -> bool:

@@ -1,7 +1,7 @@
 """The processor: its name, its instructions, its load and what sets its clock.
 
 Its cores and instructions are read in `edgedeploy.runtime.cpu`, which needs them too.
-Source: Linux, Documentation/admin-guide/pm/cpufreq.rst and proc(5).
+Source: Linux, Documentation/admin-guide/pm/cpufreq.rst, arch/arm64/elf_hwcaps.rst and proc(5).
 """
 
 import re
@@ -13,6 +13,8 @@ from .sysfs import join, list_folder, read_text
 _FOLDER = "sys/devices/system/cpu"
 _CPU = re.compile(r"cpu\d{1,6}", re.ASCII)
 _MODEL = re.compile(r"^(?:model name|Model|Hardware)[ \t]*:[ \t]*(\S.*)$", re.MULTILINE)
+_ARM_FEATURES = re.compile(r"^Features[ \t]*:(.*)$", re.MULTILINE)
+_ARM = frozenset({"asimd", "neon"})  # some other processors have a line of that name too
 _LOAD = re.compile(r"(\d{1,9}\.\d{1,9})\s", re.ASCII)
 
 
@@ -23,11 +25,13 @@ class Cpu(NamedTuple):
         model: As the vendor calls it; ``"unknown processor"`` if nothing says it.
         governor: Of the clock, see `governor`.
         x86_flags: Instruction sets as Linux calls them; empty on other processors.
+        arm_features: The same of Arm.
     """
 
     model: str
     governor: Optional[str]
     x86_flags: FrozenSet[str] = frozenset()
+    arm_features: FrozenSet[str] = frozenset()
 
     @property
     def multiplies_bytes_exactly(self) -> bool:
@@ -42,11 +46,13 @@ def read(root: str = "/") -> Cpu:
         root: Where the file system starts.
     """
     text = read_text(join(root, "proc/cpuinfo")) or ""
-    model = _MODEL.search(text)
+    model, arm = _MODEL.search(text), _ARM_FEATURES.search(text)
+    features = frozenset(arm.group(1).split()) if arm else frozenset()
     return Cpu(
         model=model.group(1).strip() if model else "unknown processor",
         governor=governor(root),
         x86_flags=cpu.x86_flags(join(root, "proc/cpuinfo")),
+        arm_features=features if features & _ARM else frozenset(),
     )
 
 

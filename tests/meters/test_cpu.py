@@ -33,6 +33,14 @@ def test_x86_without_dot_products_saturates(tmp_path: Path, line: str, *, exact:
     assert facts.multiplies_bytes_exactly is exact
 
 
+def test_arm_features_are_read_and_those_of_others_are_not(tmp_path: Path) -> None:
+    arm = plant(tmp_path / "arm", {"proc/cpuinfo": "Features\t: fp asimd asimddp\n"})
+    assert cpu.read(arm).arm_features == {"fp", "asimd", "asimddp"}
+    loongarch = plant(tmp_path / "la", {"proc/cpuinfo": "Features\t\t: cpucfg lam lsx\n"})
+    assert cpu.read(loongarch).arm_features == frozenset()
+    assert cpu.read(plant(tmp_path / "pc", PC)).arm_features == frozenset()
+
+
 @pytest.mark.parametrize("text", ["", "model name\t:\nflags: x\n", b"\xff\xfe\0", "model name"])
 def test_processor_without_a_name_is_unknown(tmp_path: Path, text: str | bytes) -> None:
     assert cpu.read(plant(tmp_path, {"proc/cpuinfo": text})).model == "unknown processor"
