@@ -93,14 +93,13 @@ def run(argv: Sequence[str]) -> int:
 def _command(argv: Sequence[str]) -> str:
     """Return the command that was meant, with a space behind it, or nothing."""
     commands: set[str | None] = {command.name for command in app.registered_commands}
-    groups = {
-        group.typer_instance.info.name: group.typer_instance for group in app.registered_groups
-    }
     for position, word in enumerate(argv):
         if word in commands:
             return f"{word} "
-        if group := groups.get(word):
-            commands = {command.name for command in group.registered_commands}
-            names = [found for found in argv[position + 1 :] if found in commands][:1]
-            return f"{' '.join([word, *names])} "
+        for group in app.registered_groups:
+            inner = group.typer_instance
+            if inner is not None and inner.info.name == word:
+                commands = {command.name for command in inner.registered_commands}
+                names = [found for found in argv[position + 1 :] if found in commands][:1]
+                return f"{' '.join([word, *names])} "
     return ""

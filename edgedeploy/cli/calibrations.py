@@ -31,11 +31,11 @@ def register(app: typer.Typer) -> None:
         help="Look at calibrations, compare and check them, move them to TensorRT's own cache.",
         no_args_is_help=True,
     )
-    group.command()(show)
-    group.command()(diff)
-    group.command()(verify)
+    group.command(name="show")(show)
+    group.command(name="diff")(diff)
+    group.command(name="verify")(verify)
     group.command(name="import")(import_cache)
-    group.command()(export)
+    group.command(name="export")(export)
     app.add_typer(group)
 
 

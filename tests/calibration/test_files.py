@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,76 +8,156 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from edgedeploy.calibration.files import SCHEMA, check, read, write
 from edgedeploy.errors import FileError
 from edgedeploy.files import sha256
-from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.types import Calibration, OnnxModel, TensorRange, TensorSpec
-
-_FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=32)
-
-
-@st.composite
-def _ranges(draw: st.DrawFn) -> TensorRange:
-    low, high = sorted(draw(st.lists(_FLOATS, min_size=2, max_size=2, unique=True)))
-    least, most = sorted((draw(_FLOATS), draw(_FLOATS)))
-    return TensorRange(min=least, max=most, low=low, high=high)
-
-
-def _calibration(**changes: Any) -> Calibration:
-    made = Calibration(
-        model_sha256="a" * 64,
-        data_digest="b" * 64,
-        data_count=200,
-        method="entropy",
-        side=(224, 192),
-        preprocessing=Preprocessing(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)),
-        ranges={"block/é": TensorRange(min=-0.1, max=7.25, low=0.0, high=6.0)},
-        versions={"onnxruntime": "1.2.3"},
-    )
-    return replace(made, **changes)
+from tests.calibration.samples import calibration, calibrations, is_same, with_arrays
 
 
 def _document(path: Path) -> dict[str, Any]:
-    write(_calibration(), path)
+    write(calibration(), path)
     document: dict[str, Any] = json.loads(path.read_bytes())
     return document
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    ranges=st.dictionaries(st.text(min_size=1), _ranges(), max_size=5),
-    count=st.integers(1, 10**6),
-    method=st.sampled_from(["minmax", "entropy"]),
-)
-def test_what_is_written_is_read_again(
-    ranges: dict[str, TensorRange], count: int, method: str
-) -> None:
-    before = _calibration(ranges=ranges, data_count=count, method=method)
+@given(before=calibrations())
+def test_what_is_written_is_read_again(before: Calibration) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder, "calib", "model.json")
         write(before, path)
         after = read(path)
         assert after.sha256 == sha256(path)
-        first = path.read_bytes()
+        first = {file: file.read_bytes() for file in path.parent.iterdir()}
         write(after, path)
-        assert path.read_bytes() == first
-    assert replace(after, sha256="") == before
+        assert {file: file.read_bytes() for file in path.parent.iterdir()} == first
+    assert is_same(after, before)
+
+
+def test_a_file_of_schema_1_is_read_in_the_digits_of_float32(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    document = _document(path)
+    for key in ("equalisation", "corrections", "arrays"):
+        del document[key]
+    del document["data"]["unreadable"]
+    document["schema"] = "edgedeploy.calibration/1"
+    document["tensors"] = {"t": {"min": -0.1, "max": 1.0, "low": 0.0, "high": 6.02}}
+    path.write_text(json.dumps(document))
+    found = read(path)
+    assert found.ranges["t"].high == float(np.float32(6.02))
+    assert not found.equalisation
+    assert not found.corrections
+    document["tensors"]["t"]["high"] = 1e39
+    path.write_text(json.dumps(document))
+    with pytest.raises(FileError, match=r"high of t is 1e\+39, no number up to 3\.40282e\+38"):
+        read(path)
+
+
+def test_the_calibrations_that_ship_are_read() -> None:
+    shipped = sorted((Path(__file__).parents[2] / "calib").glob("*.json"))
+    assert len(shipped) >= 4
+    for path in shipped:
+        assert "image" in read(path).ranges
+
+
+def test_pictures_that_nobody_knows_are_null(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    write(calibration(data_digest="", data_count=0), path)
+    assert json.loads(path.read_bytes())["data"] == {
+        "digest": None,
+        "count": None,
+        "unreadable": {},
+    }
+    assert (read(path).data_digest, read(path).data_count) == ("", 0)
+
+
+def test_arrays_lie_beside_and_the_json_has_their_digest(tmp_path: Path) -> None:
+    path = tmp_path / "v1_0.25.json"
+    write(with_arrays(), path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["v1_0.25.json", "v1_0.25.npz"]
+    document = json.loads(path.read_bytes())
+    assert document["arrays"] == {"sha256": sha256(tmp_path / "v1_0.25.npz")}
+    assert document["corrections"]["s8"]["conv/b"] == {"bias": [2], "rounding": None}
+    assert is_same(read(path), with_arrays())
+
+
+def test_arrays_of_another_calibration_are_refused_with_both_digests(tmp_path: Path) -> None:
+    write(with_arrays(), tmp_path / "a.json")
+    write(with_arrays(equalisation={}), tmp_path / "b.json")
+    own, other = sha256(tmp_path / "a.npz"), sha256(tmp_path / "b.npz")
+    (tmp_path / "b.npz").replace(tmp_path / "a.npz")
+    with pytest.raises(FileError, match=rf"a\.json belongs to .*{own}, .*a\.npz has {other}\n"):
+        read(tmp_path / "a.json")
+
+
+def test_missing_arrays_are_named(tmp_path: Path) -> None:
+    write(with_arrays(), tmp_path / "a.json")
+    (tmp_path / "a.npz").unlink()
+    with pytest.raises(
+        FileError, match=r"a\.npz, which cannot be read: No such file.*\n.*copy a\.npz"
+    ):
+        read(tmp_path / "a.json")
+
+
+def test_a_kill_between_the_two_files_leaves_no_mixed_pair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    write(with_arrays(), path)
+    replace_file = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if target == path:
+            raise KeyboardInterrupt
+        return replace_file(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(with_arrays(equalisation={}), path)
+    with pytest.raises(FileError, match="belongs to arrays with SHA-256"):
+        read(path)
+
+
+def test_arrays_are_removed_when_the_next_calibration_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write(with_arrays(), path)
+    write(calibration(), path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_npz_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    (tmp_path / "a.npz").write_bytes(b"theirs")
+    write(calibration(), path)
+    assert is_same(read(path), calibration())
+    write(calibration(), path)
+    assert (tmp_path / "a.npz").read_bytes() == b"theirs"
+
+
+def test_arrays_that_are_too_large_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    write(with_arrays(), path)
+    size = (tmp_path / "a.npz").stat().st_size
+    monkeypatch.setattr("edgedeploy.calibration.arrays.LARGEST_BYTES", size - 1)
+    with pytest.raises(FileError, match=rf"a\.npz has {size} bytes, at most {size - 1} are read"):
+        read(path)
 
 
 def test_the_bytes_do_not_depend_on_the_order_of_the_tensors(tmp_path: Path) -> None:
     some = TensorRange(min=0, max=1, low=0, high=1)
     other = TensorRange(min=0, max=2, low=0, high=2)
-    write(_calibration(ranges={"a": some, "b": other}), tmp_path / "1.json")
-    write(_calibration(ranges={"b": other, "a": some}), tmp_path / "2.json")
+    write(calibration(ranges={"a": some, "b": other}), tmp_path / "1.json")
+    write(calibration(ranges={"b": other, "a": some}), tmp_path / "2.json")
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
 
 
 def test_numbers_come_back_bit_for_bit(tmp_path: Path) -> None:
     found = TensorRange(min=float(np.float32(-0.1)), max=1.0, low=-0.0, high=127 * 0.1)
-    write(_calibration(ranges={"t": found}), tmp_path / "c.json")
+    write(calibration(ranges={"t": found}), tmp_path / "c.json")
     tensors = json.loads((tmp_path / "c.json").read_bytes())["tensors"]
     assert tensors == {
         "t": {"min": -0.10000000149011612, "max": 1.0, "low": 0.0, "high": 12.700000000000001}
@@ -133,6 +212,13 @@ def test_another_schema_is_refused_with_both(tmp_path: Path) -> None:
         (("preprocessing",), None, "preprocessing is null"),
         (("preprocessing", "std"), [0, 1, 1], "std must not be 0"),
         (("versions",), {"onnxruntime": 1}, "versions is 1, no text"),
+        (("data", "digest"), None, "data.digest is None, no text"),
+        (("data", "unreadable"), {"a.png": 0}, "data.unreadable is 0, no text"),
+        (("tensors", "\ud800"), {"min": 0, "max": 1, "low": 0, "high": 1}, "surrogates not allow"),
+        (("tensors", "block/é", "method"), 7, "method of block/é is 7, no text"),
+        (("equalisation",), {"a": [2]}, "it names arrays without their digest"),
+        (("equalisation",), {"a": []}, r"equalisation of 'a' has the shape \[\]"),
+        (("corrections",), {"s9": {}}, "corrections are for 's9', known are s8, u8, u8-vnni"),
     ],
 )
 def test_a_value_out_of_place_is_named(
@@ -150,7 +236,11 @@ def test_a_value_out_of_place_is_named(
 
 
 @pytest.mark.parametrize(
-    "key", ["model", "data", "side", "preprocessing", "method", "tensors", "versions"]
+    "key",
+    [
+        *("model", "data", "side", "preprocessing", "method", "tensors", "versions"),
+        *("equalisation", "corrections", "arrays"),
+    ],
 )
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     path = tmp_path / "c.json"
@@ -173,8 +263,8 @@ def test_a_calibration_of_another_model_is_refused_with_both_digests() -> None:
         variant=None,
         base_resolution=224,
     )
-    check(_calibration(model_sha256="c" * 64), model)
+    check(calibration(model_sha256="c" * 64), model)
     with pytest.raises(
         FileError, match=rf"{'a' * 64}, models/m\.onnx has {'c' * 64}\n.*calibrate models/m"
     ):
-        check(_calibration(), model)
+        check(calibration(), model)
