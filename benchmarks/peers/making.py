@@ -131,16 +131,7 @@ def make(
     folder = cache / "models" / f"{model.name}-{key}"
     if not folder.is_dir():
         with artifact.replacing(folder) as beside:
-            job = {
-                **contender.settings,
-                "kind": contender.kind,
-                "model": str(model.path.resolve()),
-                "input": model.input.name,
-                "side": model.side,
-                "samples": str(calibration.folder.resolve()),
-                "out": str(beside.resolve()),
-            }
-            done = run_job(job, python=python)
+            done = run_job(job(contender, model, calibration, beside), python=python)
             (beside / "made.json").write_text(json.dumps(done))
     about = json.loads((folder / "made.json").read_text())
     return Made(
@@ -152,7 +143,20 @@ def make(
     )
 
 
-def run_job(job: Mapping[str, Any], *, python: str) -> dict[str, Any]:
+def job(contender: Contender, model: OnnxModel, calibration: Tensors, out: Path) -> dict[str, Any]:
+    """Return what `worker` has to be told to put a contender's model into ``out``."""
+    return {
+        **contender.settings,
+        "kind": contender.kind,
+        "model": str(model.path.resolve()),
+        "input": model.input.name,
+        "side": model.side,
+        "samples": str(calibration.folder.resolve()),
+        "out": str(out.resolve()),
+    }
+
+
+def run_job(told: Mapping[str, Any], *, python: str) -> dict[str, Any]:
     """Run one job of `worker` in a process of its own.
 
     Raises:
@@ -160,7 +164,7 @@ def run_job(job: Mapping[str, Any], *, python: str) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "job.json")
-        path.write_text(json.dumps(job), encoding="utf-8")
+        path.write_text(json.dumps(told), encoding="utf-8")
         return _run(python, [str(path)])
 
 
