@@ -64,7 +64,8 @@ class Gain:
     turns: int
 
     def __str__(self) -> str:
-        return f"{self.ratio:.2f} times ({self.low:.2f} to {self.high:.2f} in {self.turns} turns)"
+        spread = f"{self.low:.2f} to {self.high:.2f} in {self.turns} turns"
+        return f"{self.ratio:.2f} times the speed of {self.against.value} ({spread})"
 
 
 def to_json(rows: Sequence[Advice] | Sequence[Gain]) -> list[dict[str, Any]]:
@@ -171,14 +172,14 @@ def _measured(subject: str, gain: Gain) -> tuple[Advice, ...]:
     """Judge INT8 by the type that it gains least against."""
     use = f"use --{gain.against.value}; your own model decides: edgedeploy profile"
     if gain.high < 1:
-        problem = f"INT8 is slower than {gain.against.value} here, measured: its speed is {gain}"
+        problem = f"INT8 is slower here, measured: {gain}"
         return (Advice(subject, problem, use),)
     if gain.low > 1:
         return ()
     if gain.high > _TELLING:
-        problem = f"whether INT8 is faster than {gain.against.value} here cannot be told: {gain}"
+        problem = f"whether INT8 is faster here cannot be told: {gain}"
         return (Advice(subject, problem, "measure again while nothing else runs"),)
-    problem = f"INT8 is not measurably faster than {gain.against.value} here: its speed is {gain}"
+    problem = f"INT8 is not measurably faster here: {gain}"
     return (Advice(subject, problem, use),)
 
 

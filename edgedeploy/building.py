@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy import artifact, backends, devices, model_file
+from edgedeploy import advice, artifact, backends, devices, model_file
 from edgedeploy.errors import ArtifactError, UnknownNameError, UnsupportedError, UsageError
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.types import Precision, QdqStyle
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from edgedeploy.advice import Advice
     from edgedeploy.backends.base import Backend
     from edgedeploy.devices import Device
+    from edgedeploy.meters.cpu import Cpu
     from edgedeploy.types import BuildSpec, Built, Calibration, OnnxModel
 
 # What `BuildSpec.x86` may be.
@@ -38,11 +40,13 @@ class BuildResult:
         folder: The artifact.
         up_to_date: True where nothing was done, because nothing has changed since.
         manifest: What it says of itself.
+        advice: What to know before it is deployed.
     """
 
     folder: Path
     up_to_date: bool
     manifest: manifests.Manifest
+    advice: tuple[Advice, ...] = ()
 
 
 def build(
@@ -52,6 +56,7 @@ def build(
     out: Path,
     calibration: Calibration | None = None,
     device: Device | None = None,
+    processor: Cpu | None = None,
     command: Sequence[str] = (),
 ) -> BuildResult:
     """Make the artifact of one model for one backend, unless it is there already.
@@ -62,6 +67,7 @@ def build(
         out: Folder of all artifacts; this one goes to ``out/<model>/<backend>-<precision>``.
         calibration: Ranges of this very model; required for INT8.
         device: The board that it is built on; None where that sets no limits.
+        processor: The CPU that advice is given for; None gives none.
         command: What the user typed, for the manifest.
 
     Raises:
@@ -77,7 +83,7 @@ def build(
     target = artifact.place(out, model.name, spec.backend, spec.precision.value)
     about = _about(model, spec, calibration, backend.version())
     if (current := _up_to_date(target, about)) is not None:
-        return BuildResult(target, up_to_date=True, manifest=current)
+        return _result(target, current, processor, up_to_date=True)
     _log.info(
         "%s: %s with %s %s, activations quantised %s",
         target,
@@ -101,7 +107,19 @@ def build(
             "command": list(command),
         }
         artifact.write_manifest(folder, built, about)
-    return BuildResult(target, up_to_date=False, manifest=manifests.read(str(target)))
+    return _result(target, manifests.read(str(target)), processor, up_to_date=False)
+
+
+def _result(
+    target: Path, manifest: manifests.Manifest, processor: Cpu | None, *, up_to_date: bool
+) -> BuildResult:
+    """Return what was built, with what is known of its use on ``processor``."""
+    if processor is None:
+        return BuildResult(target, up_to_date=up_to_date, manifest=manifest)
+    found = target.parent.glob(f"{manifest.backend}-*/{manifests.MANIFEST}")
+    siblings = sorted(str(path.parent) for path in found if path.parent != target)
+    rows = advice.on_artifact(str(target), manifest, cpu=processor, siblings=siblings)
+    return BuildResult(target, up_to_date=up_to_date, manifest=manifest, advice=rows)
 
 
 def _check(

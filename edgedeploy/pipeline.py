@@ -19,6 +19,7 @@ from edgedeploy.errors import (
     UsageError,
 )
 from edgedeploy.files import write_atomically
+from edgedeploy.meters import cpu
 from edgedeploy.profiling import accuracy, records
 from edgedeploy.profiling import measuring as profiling
 from edgedeploy.reporting import markdown, table
@@ -159,14 +160,20 @@ def build_all(
     Raises:
         EdgeDeployError: One could not be built, and ``keep_going`` is off.
     """
-    here = devices.here().device
+    here, processor = devices.here().device, cpu.read()
     for path in paths:
         for spec in specs:
             try:
                 model = model_file.read(path, hints)
                 model, calibration = _calibrated(model, spec, calib)
                 yield building.build(
-                    model, spec, out=out, calibration=calibration, device=here, command=command
+                    model,
+                    spec,
+                    out=out,
+                    calibration=calibration,
+                    device=here,
+                    processor=processor,
+                    command=command,
                 )
             except EdgeDeployError as error:
                 if not keep_going:

@@ -42,7 +42,7 @@ def test_every_layer_of_the_block_runs_in_the_type_that_is_timed(tmp_path: Path,
 def test_gain_is_the_ratio_of_times_in_each_turn() -> None:
     gain = trial._gain("ort", Precision.FP32, [30.0, 20.0, 8.0], [10.0, 10.0, 10.0])
     assert (gain.ratio, gain.low, gain.high, gain.turns) == (2.0, 0.8, 3.0, 3)
-    assert str(gain) == "2.00 times (0.80 to 3.00 in 3 turns)"
+    assert str(gain) == "2.00 times the speed of fp32 (0.80 to 3.00 in 3 turns)"
 
 
 def test_types_are_timed_forwards_and_backwards() -> None:

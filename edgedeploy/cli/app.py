@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -14,7 +15,7 @@ import typer
 from edgedeploy import __version__
 from edgedeploy.cli import calibrations, deploying, making, measuring, training
 from edgedeploy.cli.output import print_error, wants_json
-from edgedeploy.errors import EdgeDeployError, UsageError
+from edgedeploy.errors import EdgeDeployError, EdgeDeployWarning, UsageError
 from edgedeploy.files import not_written
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without α still gets its table
+    warnings.formatwarning = _format_warning
     code = run(sys.argv[1:] if argv is None else argv)
     try:
         sys.stdout.flush()
@@ -88,6 +90,19 @@ def run(argv: Sequence[str]) -> int:
     if code == INTERRUPTED:  # some releases of Typer turn Ctrl-C into this code themselves
         print("\nedgedeploy: interrupted; nothing half-written was left", file=sys.stderr)
     return code if isinstance(code, int) else 0
+
+
+def _format_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """Return a warning of ours without the line of code that it came from."""
+    del line
+    where = "edgedeploy" if issubclass(category, EdgeDeployWarning) else f"{filename}:{lineno}"
+    return f"{where}: warning: {message}\n"
 
 
 def _command(argv: Sequence[str]) -> str:

@@ -147,11 +147,16 @@ def _print_evaluations(evaluations: Sequence[tuple[Path, Evaluation]], *, as_jso
     )
 
 
-def doctor(json: JsonFlag = False) -> None:
-    """Say what this machine is, what runs here, and what is missing."""
+def doctor(
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time INT8 against the other types: 2 to 5 seconds.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Say what this machine is, what runs here, whether INT8 helps, and what is missing."""
     from edgedeploy import doctor as examination
 
-    diagnosis = examination.examine()
+    diagnosis = examination.examine(measure=measure)
     document = examination.to_json(diagnosis)
     if json:
         print_json(document)
@@ -177,6 +182,10 @@ def doctor(json: JsonFlag = False) -> None:
     for name, state in [*backends.items(), *sensors.items()]:
         if state["reason"]:
             print(f"{name}: {state['reason']}")
+    for gain in diagnosis.gains or ():
+        print(f"{gain.backend} int8: {gain}, on half a MobileNet")
+    for row in document["advice"]:
+        print(f"\n{row['subject']}: {row['problem']}\n  {row['fix']}")
     for row in document["missing"]:
         print(f"\n{row['problem']}\n  fix: {row['fix']}")
 

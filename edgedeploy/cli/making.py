@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgedeploy.cli import options
-from edgedeploy.cli.output import JsonFlag, error_document, print_json, progress
-from edgedeploy.errors import EdgeDeployError, UsageError
+from edgedeploy.cli.builds import print_builds
+from edgedeploy.cli.output import JsonFlag, print_json, progress
+from edgedeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from edgedeploy.building import BuildResult
-    from edgedeploy.pipeline import Failure
     from edgedeploy.types import BuildSpec
 
 
@@ -45,6 +42,13 @@ class ActivationName(str, Enum):
 
     RELU = "relu"
     RELU6 = "relu6"
+
+
+class X86(str, Enum):
+    """Which x86 CPUs INT8 weights are made for."""
+
+    ANY = "any"
+    VNNI = "vnni"
 
 
 class OpenVinoDevice(str, Enum):
@@ -197,6 +201,16 @@ def build(
     ov_device: Annotated[
         OpenVinoDevice, typer.Option(help="OpenVINO's device.", case_sensitive=False)
     ] = OpenVinoDevice.CPU,
+    x86: Annotated[
+        X86 | None,
+        typer.Option(
+            "--x86",
+            help="INT8 for ort and openvino: any keeps weights small enough for x86 CPUs without "
+            "VNNI, vnni uses all 8 bits.",
+            case_sensitive=False,
+            show_default="any",
+        ),
+    ] = None,
     mean: options.Mean = None,
     std: options.Std = None,
     labels: options.Labels = None,
@@ -212,7 +226,7 @@ def build(
     from edgedeploy import pipeline
 
     asked = {"fp32": fp32, "fp16": fp16, "bf16": bf16, "int8": int8}
-    specs = _specs(backend, [name for name, on in asked.items() if on], ov_device)
+    specs = _specs(backend, [name for name, on in asked.items() if on], ov_device, x86)
     results = pipeline.build_all(
         pipeline.find_models(models or []),
         specs,
@@ -222,66 +236,32 @@ def build(
         keep_going=keep_going,
         command=["edgedeploy", *sys.argv[1:]],
     )
-    code = _print_builds(results, as_json=json)
+    code = print_builds(results, as_json=json)
     if code:
         raise typer.Exit(code)
 
 
-def _specs(backend: str | None, precisions: list[str], device: OpenVinoDevice) -> list[BuildSpec]:
+def _specs(
+    backend: str | None, precisions: list[str], device: OpenVinoDevice, x86: X86 | None
+) -> list[BuildSpec]:
     from edgedeploy import backends
     from edgedeploy.types import BuildSpec, Precision
 
     if backend is None:
         raise UsageError("no backend is given", fix=f"pass --backend {'|'.join(backends.names())}")
+    if x86 is not None and "int8" not in precisions:
+        asked = " and ".join(precisions) or "fp32"
+        raise UsageError(
+            f"--x86 {x86.value} is about INT8, and {asked} was asked for",
+            fix="add --int8, or leave --x86 out",
+        )
+    anywhere = X86.ANY.value
     return [
-        BuildSpec(backend=backend, precision=Precision(name), ov_device=device.value)
+        BuildSpec(
+            backend=backend,
+            precision=Precision(name),
+            ov_device=device.value,
+            x86=x86.value if x86 is not None and name == "int8" else anywhere,
+        )
         for name in precisions or ["fp32"]
     ]
-
-
-def _print_builds(results: Iterable[BuildResult | Failure], *, as_json: bool) -> int:
-    """Print every result as it comes, and return the exit code of the first failure."""
-    from edgedeploy.pipeline import Failure
-
-    documents: list[dict[str, object]] = []
-    code = 0
-    for result in results:
-        if isinstance(result, Failure):
-            code = code or result.error.exit_code
-            documents.append({"subject": result.subject, "error": error_document(result.error)})
-            if not as_json:
-                _print_failure(result.subject, result.error)
-            continue
-        documents.append(_build_document(result))
-        if not as_json:
-            print(_build_line(result))
-    if as_json:
-        print_json({"artifacts": documents})
-    return code
-
-
-def _print_failure(subject: str, error: EdgeDeployError) -> None:
-    print(f"{subject} failed: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
-
-
-def _build_line(result: BuildResult) -> str:
-    manifest = result.manifest
-    size = f"{manifest.size_bytes / 1e6:.2f} MB"
-    runs = ", ".join(f"{count} layers in {kind}" for kind, count in manifest.runs.items())
-    state = "up to date" if result.up_to_date else "built"
-    if manifest.preprocessing is None:
-        state += " (run and eval will need --mean and --std)"
-    return f"{result.folder}  {state}, {size}" + (f", {runs}" if runs else "")
-
-
-def _build_document(result: BuildResult) -> dict[str, object]:
-    manifest = result.manifest
-    return {
-        "path": str(result.folder),
-        "up_to_date": result.up_to_date,
-        "model": manifest.model,
-        "backend": manifest.backend,
-        "precision": {"asked": manifest.precision, "runs": manifest.runs},
-        "size_bytes": manifest.size_bytes,
-        "sha256": manifest.sha256,
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -72,7 +73,7 @@ def test_whole_way_from_weights_to_table(here: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.strip() == "models/mobilenet_v1_0.05_32_t.onnx"
     (here / "models" / "stem.onnx").unlink()
     assert app.run(["calibrate", "--data", "images", *MEAN_STD]) == 0
-    assert "30 tensors, 12 images, minmax" in capsys.readouterr().out
+    assert "30 tensors, 12 images, auto" in capsys.readouterr().out
     assert app.run(["build", "--backend", "ort", "--fp32", "--int8"]) == 0
     assert "ort-int8  built" in capsys.readouterr().out
     assert app.run(["eval", "--data", "images"]) == 0
@@ -96,7 +97,9 @@ def test_second_build_says_up_to_date(built: Path, capsys: pytest.CaptureFixture
     code, document = _json(capsys, "build", "--backend", "ort", "--fp32", "--int8")
     assert code == 0
     assert [artifact["up_to_date"] for artifact in document["artifacts"]] == [True, True]
-    assert document["artifacts"][1]["precision"] == {"asked": "int8", "runs": {"int8": 1}}
+    assert document["artifacts"][1]["precision"] == {
+        "asked": "int8", "runs": {"int8": 1}, "quantised": 1, "fell_back": [],
+    }  # fmt: skip
 
 
 def test_run_classifies_with_the_labels_given(
@@ -253,6 +256,50 @@ def test_ctrl_c_during_a_build_leaves_130_and_no_artifact(here: Path) -> None:
     assert "interrupted" in done.stderr
     assert "Traceback" not in done.stderr
     assert list((here / "build" / "stem").iterdir()) == []
+
+
+def test_ctrl_c_during_a_calibration_leaves_130_and_no_file(here: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "from edgedeploy import images\n"
+        "from edgedeploy.cli import main\n"
+        "decode = images.decode\n"
+        "def interrupted(data, *, name):\n"
+        "    if 'c/1' in name:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return decode(data, name=name)\n"
+        "images.decode = interrupted\n"
+        f"main(['calibrate', '--data', 'images', *{MEAN_STD}])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=here
+    )
+    assert done.returncode == 130
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(here.glob("calib/*"))
+
+
+def test_pictures_that_cannot_be_read_are_left_out_named_and_listed(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3, 16):
+        shutil.copy(here / "images" / "d" / "0.png", here / "images" / "d" / f"{number}.png")
+    (here / "images" / "b" / "1.png").write_bytes(b"none")
+    assert app.run(["calibrate", "--data", "images", *MEAN_STD, "--json"]) == 0
+    printed = capsys.readouterr()
+    problem = "b/1.png is not a picture that can be read: its format is not known"
+    assert f"left out: {problem}\n" in printed.err
+    (listed,) = json.loads(printed.out)["calibrations"]
+    assert listed["unreadable"] == [{"name": "b/1.png", "problem": problem}]
+    assert (listed["images"], listed["up_to_date"]) == (25, False)
+    assert app.run(["calibrate", "--data", "images", *MEAN_STD]) == 0
+    assert "up to date" in capsys.readouterr().out
+    written = json.loads((here / "calib" / "stem.json").read_text())
+    assert written["data"]["unreadable"] == {"b/1.png": problem}
+    (here / "images" / "a" / "0.png").write_bytes(b"none")
+    assert app.run(["calibrate", "--data", "images", *MEAN_STD]) == 6
+    assert "2 of 25 images cannot be read, at most 5% may be: a/0.png" in capsys.readouterr().err
 
 
 def test_import_of_the_package_and_the_cli_loads_no_vendor_library() -> None:

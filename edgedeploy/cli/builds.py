@@ -1,0 +1,89 @@
+"""How the results of build are printed: a line each, or one document; then what to know of them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from edgedeploy.cli.output import error_document, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edgedeploy.building import BuildResult
+    from edgedeploy.errors import EdgeDeployError
+    from edgedeploy.pipeline import Failure
+    from edgedeploy.runtime.manifest import Manifest
+
+
+def print_builds(results: Iterable[BuildResult | Failure], *, as_json: bool) -> int:
+    """Print every result as it comes, and return the exit code of the first failure."""
+    from edgedeploy.pipeline import Failure
+
+    documents: list[dict[str, object]] = []
+    code = 0
+    for result in results:
+        if isinstance(result, Failure):
+            code = code or result.error.exit_code
+            documents.append({"subject": result.subject, "error": error_document(result.error)})
+            if not as_json:
+                _print_failure(result.subject, result.error)
+            continue
+        documents.append(_document(result))
+        if not as_json:
+            print(_line(result))
+            if not result.up_to_date:
+                _print_advice(result)
+    if as_json:
+        print_json({"artifacts": documents})
+    return code
+
+
+def _print_failure(subject: str, error: EdgeDeployError) -> None:
+    print(f"{subject} failed: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
+
+
+def _print_advice(result: BuildResult) -> None:
+    for row in result.advice:
+        print(f"  note: {row.problem}\n    {row.fix}", file=sys.stderr)
+
+
+def _line(result: BuildResult) -> str:
+    manifest = result.manifest
+    size = f"{manifest.size_bytes / 1e6:.2f} MB"
+    state = "up to date" if result.up_to_date else "built"
+    if manifest.preprocessing is None:
+        state += " (run and eval will need --mean and --std)"
+    return ", ".join(filter(None, (f"{result.folder}  {state}", size, _layers(manifest))))
+
+
+def _layers(manifest: Manifest) -> str:
+    """Say in which types the layers run, and how many were to run in INT8."""
+    asked, runs = manifest.quantised, manifest.runs
+    if asked is not None and not runs:
+        return f"{asked} layers quantised, the engine does not tell what it runs"
+    words = [f"{count} layers in {kind}" for kind, count in runs.items()]
+    if asked is not None:
+        others = [f"{count} layers in {kind}" for kind, count in runs.items() if kind != "int8"]
+        words = [f"{runs.get('int8', 0)} of {asked} layers in int8", *others]
+    return ", ".join(words)
+
+
+def _document(result: BuildResult) -> dict[str, object]:
+    from edgedeploy import advice
+
+    manifest = result.manifest
+    precision: dict[str, object] = {"asked": manifest.precision, "runs": manifest.runs}
+    if manifest.quantised is not None:
+        precision |= {"quantised": manifest.quantised, "fell_back": list(manifest.fell_back)}
+    return {
+        "path": str(result.folder),
+        "up_to_date": result.up_to_date,
+        "model": manifest.model,
+        "backend": manifest.backend,
+        "precision": precision,
+        "needs": manifest.needs,
+        "size_bytes": manifest.size_bytes,
+        "sha256": manifest.sha256,
+        "advice": advice.to_json(result.advice),
+    }
