@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 AUTO = "auto"
 METHODS = (AUTO, "entropy", "minmax", "mse", "percentile")
 CANDIDATE_PERCENTILES = (99.9, 99.99, 99.999)
+LEAST_GAIN = 0.01
 
 
 def whole_range(low: float, high: float) -> TensorRange:
@@ -70,8 +71,9 @@ def best_range(
     The criterion is the squared error that quantising adds to the outputs of the convolutions and
     matrix products that read the tensor: of channel c, the expected squared error of its own
     values times ``weights[c]``; see `consumers.channel_weights`. One range serves both Q/DQ
-    styles, so the errors of both count, each relative to that of the whole range. Of equals the
-    wider range wins.
+    styles, so the errors of both count, each relative to that of the whole range. Cutting has to
+    gain `LEAST_GAIN` of them: what is clipped errs all to one side, which the criterion does not
+    count, and ReLU6 leaves nothing to cut.
 
     Args:
         histogram: Of the tensor.
@@ -83,7 +85,9 @@ def best_range(
     density = squared_error.weighted_density_of(channels, weights)
     low = np.array([candidate.low for candidate in found])
     high = np.array([candidate.high for candidate in found])
-    best = found[int(np.argmin(squared_error.harm(density, low, high)))]
+    harms = squared_error.harm(density, low, high)
+    cut = int(np.argmin(harms))
+    best = found[cut if harms[cut] < (1.0 - LEAST_GAIN) * harms[0] else 0]
     for style in QdqStyle:
         alone = found[int(np.argmin(squared_error.expected(density, low, high, style)))]
         if alone != best:
