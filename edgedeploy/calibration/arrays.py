@@ -204,18 +204,20 @@ def _check_values(slot: _Slot, array: Array) -> None:
 
 def _slots(document: Mapping[str, Any]) -> list[_Slot]:
     """Check an index and list its arrays, in the order of the archive."""
+    equalisation = _object(document["equalisation"], "equalisation")
     found = [
         _Slot(
             f"equalisation of {name!r}",
             _equalisation(number),
             "<f4",
-            _shape(document["equalisation"][name], f"equalisation of {name!r}", axes=1),
+            _shape(equalisation[name], f"equalisation of {name!r}", axes=1),
         )
-        for number, name in enumerate(sorted(document["equalisation"]))
+        for number, name in enumerate(sorted(equalisation))
     ]
-    for style, layers in sorted(document["corrections"].items()):
+    for style, listed in sorted(_object(document["corrections"], "corrections").items()):
         if style not in STYLES:
             raise ValueError(f"corrections are for {style!r}, known are {', '.join(STYLES)}")
+        layers = _object(listed, f"corrections of {style}")
         for number, layer in enumerate(sorted(layers)):
             for part, dtype in (("bias", "<f4"), ("rounding", "|i1")):
                 what, shape = f"{part} of {layer!r} ({style})", layers[layer][part]
@@ -224,6 +226,12 @@ def _slots(document: Mapping[str, Any]) -> list[_Slot]:
                 axes = _shape(shape, what, axes=1 if part == "bias" else None)
                 found.append(_Slot(what, _correction(style, number, part), dtype, axes))
     return found
+
+
+def _object(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{what} is {value!r}, no object")
+    return value
 
 
 def _shape(value: object, what: str, *, axes: int | None) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,7 +76,7 @@ def compare(first: Calibration, second: Calibration) -> Difference:
     changes = [
         RangeChange(name, first.ranges[name], second.ranges[name])
         for name in first.ranges
-        if name in second.ranges and first.ranges[name] != second.ranges[name]
+        if name in second.ranges and _differ(first.ranges[name], second.ranges[name])
     ]
     one, two = arrays.named(first), arrays.named(second)
     return Difference(
@@ -94,3 +94,10 @@ def compare(first: Calibration, second: Calibration) -> Difference:
             if what not in one or what not in two or not np.array_equal(one[what], two[what])
         ),
     )
+
+
+def _differ(first: TensorRange, second: TensorRange) -> bool:
+    """Compare two ranges; what chose them only where both say it."""
+    if not (first.method and second.method):
+        first, second = replace(first, method=""), replace(second, method="")
+    return first != second

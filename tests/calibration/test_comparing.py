@@ -24,6 +24,15 @@ def test_the_tensor_whose_range_moved_most_comes_first() -> None:
     assert not found.is_empty
 
 
+def test_what_chose_a_range_counts_where_both_say_it() -> None:
+    unknown, mse, entropy = (
+        calibration(ranges={"a": TensorRange(min=0, max=1, low=0, high=1, method=method)})
+        for method in ("", "mse", "entropy")
+    )
+    assert compare(unknown, mse).is_empty
+    assert [change.name for change in compare(mse, entropy).ranges] == ["a"]
+
+
 def test_tensors_of_one_side_only_are_listed() -> None:
     first = calibration(ranges={"b": _range(0, 1), "a": _range(0, 1), "c": _range(0, 1)})
     second = calibration(ranges={"c": _range(0, 1), "d": _range(0, 1)})

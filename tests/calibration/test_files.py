@@ -218,6 +218,8 @@ def test_another_schema_is_refused_with_both(tmp_path: Path) -> None:
         (("tensors", "block/é", "method"), 7, "method of block/é is 7, no text"),
         (("equalisation",), {"a": [2]}, "it names arrays without their digest"),
         (("equalisation",), {"a": []}, r"equalisation of 'a' has the shape \[\]"),
+        (("corrections",), {"s8": [1]}, r"corrections of s8 is \[1\], no object"),
+        (("equalisation",), [], r"equalisation is \[\], no object"),
         (("corrections",), {"s9": {}}, "corrections are for 's9', known are s8, u8, u8-vnni"),
     ],
 )
