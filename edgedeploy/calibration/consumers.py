@@ -26,12 +26,15 @@ def channel_weights(graph: ir.Graph, channels: Mapping[str, int]) -> dict[str, A
     A convolution adds up independent errors: one in channel c adds its square times the sum of
     all squared weights that c meets. Any other reader, an Add or a pool, hands it on as it is.
 
+    Behind the last convolution or matrix product the values are the answer, of which the largest
+    counts: no squared error says what cutting it costs.
+
     Args:
         graph: Batch norm folded.
         channels: How many each activation has on axis 1, by name.
 
     Returns:
-        By name ``(channels,)`` float64.
+        By name ``(channels,)`` float64; tensors that are the answer are left out.
 
     Source:
         Banner et al. 2019 (see `squared_error`) weigh rounding and clipping as independent noise;
@@ -39,7 +42,24 @@ def channel_weights(graph: ir.Graph, channels: Mapping[str, int]) -> dict[str, A
     """
     values = {value.name: value for value in graph.inputs}
     values |= {value.name: value for node in graph for value in node.outputs}
-    return {name: _factors(values[name], count) for name, count in channels.items()}
+    return {
+        name: _factors(values[name], count)
+        for name, count in channels.items()
+        if _is_read_by_a_layer(values[name])
+    }
+
+
+def _is_read_by_a_layer(value: ir.Value) -> bool:
+    """Return whether a convolution or matrix product comes anywhere behind a value."""
+    seen: set[ir.Value] = set()
+    waiting = [value]
+    while waiting:
+        for node, _ in waiting.pop().uses():
+            if is_weighted(node):
+                return True
+            waiting += [output for output in node.outputs if output not in seen]
+            seen.update(node.outputs)
+    return False
 
 
 def _factors(value: ir.Value, channels: int) -> Array:
@@ -51,7 +71,7 @@ def _factors(value: ir.Value, channels: int) -> Array:
             total += _factors(node.outputs[0], channels)
         else:
             total += 1.0
-    return total if total.any() else np.ones(channels)
+    return total
 
 
 def _squares(node: ir.Node) -> Array:

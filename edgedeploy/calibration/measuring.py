@@ -104,8 +104,10 @@ def measure_ranges(
     channels = {name: len(found.channels.min) for name, found in seen.items()}
     weights = channel_weights(model.graph, channels)
     return {
-        name: best_range(seen[name].histogram, seen[name].channels, weights[name], name=name)
-        for name in names
+        name: best_range(found.histogram, found.channels, weights[name], name=name)
+        if name in weights
+        else choose_range(found.histogram, "minmax")
+        for name, found in seen.items()
     }
 
 

@@ -120,6 +120,7 @@ def test_every_range_says_what_chose_it(model: OnnxModel, images: ImageSet) -> N
     assert found.method == "auto"
     for chosen in found.ranges.values():
         assert chosen.method.split()[0] in METHODS[1:]
+    assert found.ranges["classifier/conv"].method == "minmax"
 
 
 def test_a_broken_picture_in_six_is_too_many(model: OnnxModel, images: ImageSet) -> None:
