@@ -45,6 +45,20 @@ def add_constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
     return value
 
 
+def replace_constant(graph: ir.Graph, node: ir.Node, index: int, array: Array) -> None:
+    """Let ``node`` read a float32 constant of new values, of the old one's name if it alone does.
+
+    Other readers keep the old constant.
+    """
+    old = node.inputs[index]
+    name = None if old is None else old.name
+    if old is None or name is None or len(old.uses()) != 1 or name not in graph.initializers:
+        name = f"{node.outputs[0].name}/input_{index}"
+    else:
+        graph.initializers.pop(name)
+    node.replace_input_with(index, add_constant(graph, name, array.astype(np.float32)))
+
+
 def opset(model: ir.Model) -> int:
     """Return the version of ONNX's own operator set that the model uses."""
     return model.opset_imports.get("", 1)

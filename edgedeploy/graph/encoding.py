@@ -44,25 +44,50 @@ def encode_range(found: TensorRange, style: QdqStyle) -> Encoding:
     return Encoding(np.asarray(scale), np.asarray(zero_point, np.uint8))
 
 
+def weight_scale(
+    weight: Array, axis: int, *, bias: Array | None, encoding: Encoding | None, any_x86: bool
+) -> Array:
+    """Return the scales of a kernel's symmetric int8 form, one per output channel.
+
+    Args:
+        weight: float, any shape.
+        axis: Of the output channels.
+        bias: ``(channels,)``, before any correction: it must fit 32 bits in the style u8.
+        encoding: Of the layer's input in the style u8; None in s8.
+        any_x86: In u8, bound the sums that saturate on CPUs without VNNI.
+
+    Returns:
+        ``(channels,)`` float32, above 0.
+    """
+    others = tuple(i for i in range(weight.ndim) if i != axis % weight.ndim)
+    scale = np.abs(weight.astype(np.float64)).max(axis=others) / 127
+    if encoding is not None:
+        if any_x86:
+            scale = np.maximum(scale, smallest_unsaturated_scale(weight, axis))
+        if bias is not None and bias.shape == scale.shape:
+            scale = np.maximum(scale, smallest_weight_scale(bias, encoding.scale))
+    return np.where(scale > 0, np.maximum(scale, _SMALLEST), 1.0).astype(np.float32)
+
+
 def encode_weight(
-    weight: Array, axis: int, *, smallest: Array | float = 0.0
+    weight: Array, axis: int, scale: Array, rounding: Array | None = None
 ) -> tuple[Array, Encoding]:
     """Quantise a kernel symmetrically, with one scale per output channel.
 
     Args:
         weight: float, any shape.
         axis: Of the output channels.
-        smallest: Lower bound of the scales, one or one a channel.
+        scale: ``(channels,)``; see `weight_scale`.
+        rounding: Added to the nearest integers, int8 of the weight's shape; None adds nothing.
 
     Returns:
         int8 of the same shape, and the encoding with ``(channels,)`` scales and zero points 0.
     """
     others = tuple(i for i in range(weight.ndim) if i != axis % weight.ndim)
-    largest = np.abs(weight.astype(np.float64)).max(axis=others)
-    scale = np.maximum(largest / 127, smallest)
-    scale = np.where(scale > 0, np.maximum(scale, _SMALLEST), 1.0).astype(np.float32)
-    steps = weight / np.expand_dims(scale, others)
-    whole = np.clip(np.rint(steps), -127, 127).astype(np.int8)
+    steps = np.rint(weight / np.expand_dims(scale, others))
+    if rounding is not None:
+        steps = np.clip(steps, -127, 127) + rounding
+    whole = np.clip(steps, -127, 127).astype(np.int8)
     return whole, Encoding(scale, np.zeros(scale.shape, np.int8))
 
 

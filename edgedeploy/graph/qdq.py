@@ -10,14 +10,14 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from edgedeploy.errors import BuildError
+from edgedeploy.graph.bias import bias_of, correct_bias, takes_bias
 from edgedeploy.graph.constants import add_constant, array_of, opset
 from edgedeploy.graph.encoding import (
     Encoding,
     encode_bias,
     encode_range,
     encode_weight,
-    smallest_unsaturated_scale,
-    smallest_weight_scale,
+    weight_scale,
 )
 from edgedeploy.graph.placement import Placement, output_axis, place
 from edgedeploy.types import QdqStyle
@@ -25,7 +25,7 @@ from edgedeploy.types import QdqStyle
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgedeploy.types import Array, TensorRange
+    from edgedeploy.types import Array, Correction, TensorRange
 
 _SHOWN = 3
 
@@ -36,6 +36,7 @@ def quantise(
     style: QdqStyle,
     *,
     any_x86: bool = True,
+    corrections: Mapping[str, Correction] | None = None,
 ) -> None:
     """Insert Q/DQ pairs, and make weights int8 with one scale per output channel.
 
@@ -45,22 +46,43 @@ def quantise(
         style: u8: uint8 activations with zero points, int32 biases. s8: int8, zero points 0,
             float biases.
         any_x86: In u8, keep the weights to sums that do not saturate on CPUs without VNNI.
+        corrections: By the name of a layer's output; measured with these very arguments.
 
     Raises:
-        BuildError: A range is missing or empty, or the opset is too old. The model is unchanged.
+        BuildError: A range is missing or empty, a correction does not fit, or the opset is too
+            old. The model is unchanged.
     """
     placement = place(model.graph, style)
     _check(model, placement, ranges)
-    encodings = {
-        point: encode_range(ranges[source.name or ""], style) for point, source in placement.points
-    }
+    found = corrections or {}
+    _check_corrections(placement, found)
+    encodings = _encodings(placement, ranges, style)
     for node in placement.weighted:
         value = node.inputs[0]
         encoding = encodings[value] if value is not None and style is QdqStyle.U8 else None
-        _quantise_weights(model.graph, node, encoding, any_x86=any_x86)
+        correction = found.get(node.outputs[0].name or "")
+        _quantise_weights(model.graph, node, encoding, correction, any_x86=any_x86)
     for point, encoding in encodings.items():
         _insert_pair(model.graph, point, encoding)
     RemoveUnusedNodesPass()(model)
+
+
+def quantise_activations(
+    model: ir.Model, ranges: Mapping[str, TensorRange], style: QdqStyle
+) -> None:
+    """Insert the Q/DQ pairs of `quantise`, and leave the weights as they are."""
+    placement = place(model.graph, style)
+    _check(model, placement, ranges)
+    for point, encoding in _encodings(placement, ranges, style).items():
+        _insert_pair(model.graph, point, encoding)
+
+
+def _encodings(
+    placement: Placement, ranges: Mapping[str, TensorRange], style: QdqStyle
+) -> dict[ir.Value, Encoding]:
+    return {
+        point: encode_range(ranges[source.name or ""], style) for point, source in placement.points
+    }
 
 
 def _check(model: ir.Model, placement: Placement, ranges: Mapping[str, TensorRange]) -> None:
@@ -86,23 +108,48 @@ def _check(model: ir.Model, placement: Placement, ranges: Mapping[str, TensorRan
         )
 
 
+def _check_corrections(placement: Placement, corrections: Mapping[str, Correction]) -> None:
+    nodes = {node.outputs[0].name or "": node for node in placement.weighted if takes_bias(node)}
+    fix = "calibrate this very model: edgedeploy calibrate MODEL --data IMAGES"
+    for name, correction in corrections.items():
+        if name not in nodes:
+            raise BuildError(f"the calibration corrects {name}, which is no layer here", fix=fix)
+        weight = np.asarray(array_of(nodes[name].inputs[1]))
+        wanted = (weight.shape[output_axis(nodes[name])],)
+        if correction.bias.shape != wanted:
+            raise BuildError(
+                f"the calibration corrects {name} with a bias of {correction.bias.shape}, "
+                f"the layer's is {wanted}",
+                fix=fix,
+            )
+        if correction.rounding is not None and correction.rounding.shape != weight.shape:
+            raise BuildError(
+                f"the calibration rounds {correction.rounding.shape} weights of {name}, "
+                f"the layer has {weight.shape}",
+                fix=fix,
+            )
+
+
 def _quantise_weights(
-    graph: ir.Graph, node: ir.Node, encoding: Encoding | None, *, any_x86: bool
+    graph: ir.Graph,
+    node: ir.Node,
+    encoding: Encoding | None,
+    correction: Correction | None,
+    *,
+    any_x86: bool,
 ) -> None:
     """Put int8 weights before ``node``, and where its input's encoding is given an int32 bias."""
     weight, axis = np.asarray(array_of(node.inputs[1])), output_axis(node)
-    bias = array_of(node.inputs[2]) if len(node.inputs) > 2 else None
-    smallest = np.zeros(weight.shape[axis])
-    if encoding is not None and any_x86:
-        smallest = smallest_unsaturated_scale(weight, axis)
-    if encoding is None or bias is None or bias.shape != smallest.shape:
-        whole, found = encode_weight(weight, axis, smallest=smallest)
-        _replace_constant(graph, node, 1, whole, found, axis=axis)
-        return
-    smallest = np.maximum(smallest, smallest_weight_scale(bias, encoding.scale))
-    whole, found = encode_weight(weight, axis, smallest=smallest)
-    whole_bias, bias_encoding = encode_bias(bias, encoding.scale, found.scale)
+    bias = bias_of(node)
+    scale = weight_scale(weight, axis, bias=bias, encoding=encoding, any_x86=any_x86)
+    rounding = None if correction is None else correction.rounding
+    whole, found = encode_weight(weight, axis, scale, rounding)
     _replace_constant(graph, node, 1, whole, found, axis=axis)
+    if correction is not None:
+        bias = correct_bias(graph, node, correction.bias)
+    if encoding is None or bias is None or bias.shape != scale.shape:
+        return
+    whole_bias, bias_encoding = encode_bias(bias, encoding.scale, scale)
     _replace_constant(graph, node, 2, whole_bias, bias_encoding, axis=0)
 
 

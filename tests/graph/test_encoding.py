@@ -7,13 +7,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgedeploy.graph.encoding import (
+    Encoding,
     encode_bias,
     encode_range,
     encode_weight,
     smallest_unsaturated_scale,
-    smallest_weight_scale,
+    weight_scale,
 )
 from edgedeploy.types import QdqStyle, TensorRange
+
+
+def _scale(weight: np.ndarray, axis: int) -> np.ndarray:
+    return weight_scale(weight, axis, bias=None, encoding=None, any_x86=False)
+
 
 _ENDS = st.floats(0, 1e6, width=32)
 
@@ -56,7 +62,7 @@ def test_u8_of_a_relu_never_passes_its_upper_bound(high: float) -> None:
     axis=st.sampled_from([0, 1]),
 )
 def test_weights_are_within_half_a_step_of_themselves(weight: np.ndarray, axis: int) -> None:
-    whole, found = encode_weight(weight, axis)
+    whole, found = encode_weight(weight, axis, _scale(weight, axis))
     assert found.scale.shape == (weight.shape[axis],)
     assert whole.min() >= -127
     scale = np.expand_dims(found.scale, tuple(i for i in range(4) if i != axis)).astype(np.float64)
@@ -64,17 +70,18 @@ def test_weights_are_within_half_a_step_of_themselves(weight: np.ndarray, axis: 
 
 
 def test_a_channel_of_zeros_has_a_scale_that_can_be_divided_by() -> None:
-    whole, found = encode_weight(np.zeros((2, 3, 1, 1), np.float32), 0)
+    weight = np.zeros((2, 3, 1, 1), np.float32)
+    whole, found = encode_weight(weight, 0, _scale(weight, 0))
     assert not whole.any()
     assert (found.scale == 1).all()
 
 
 def test_a_bias_is_within_half_a_step_in_the_accumulators_scale() -> None:
-    weight_scale = np.asarray([1e-3, 2e-2], np.float32)
+    scales = np.asarray([1e-3, 2e-2], np.float32)
     bias = np.asarray([0.7, -3.0], np.float32)
-    whole, found = encode_bias(bias, np.asarray(0.02, np.float32), weight_scale)
+    whole, found = encode_bias(bias, np.asarray(0.02, np.float32), scales)
     assert whole.dtype == np.int32
-    np.testing.assert_array_equal(found.scale, weight_scale * np.float32(0.02))
+    np.testing.assert_array_equal(found.scale, scales * np.float32(0.02))
     assert (np.abs(whole * found.scale - bias) <= found.scale).all()
 
 
@@ -82,15 +89,18 @@ def test_a_large_bias_on_a_dead_channel_widens_its_weight_scale() -> None:
     weight = np.full((2, 4, 1, 1), 1e-12, np.float32)
     bias = np.asarray([5.0, 0.0], np.float32)
     scale = np.asarray(0.02, np.float32)
-    _, found = encode_weight(weight, 0, smallest=smallest_weight_scale(bias, scale))
-    whole, encoding = encode_bias(bias, scale, found.scale)
+    input_encoding = Encoding(scale, np.asarray(0, np.uint8))
+    found = weight_scale(weight, 0, bias=bias, encoding=input_encoding, any_x86=False)
+    whole, encoding = encode_bias(bias, scale, found)
     np.testing.assert_allclose(whole * encoding.scale.astype(np.float64), bias, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(8, 6, 1, 1), (8, 6, 3, 3), (8, 3, 3, 3), (8, 7, 1, 1)])
 def test_neighbouring_weights_cannot_saturate_sixteen_bits(shape: tuple[int, ...]) -> None:
     weight = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    whole, _ = encode_weight(weight, 0, smallest=smallest_unsaturated_scale(weight, 0))
+    found = Encoding(np.asarray(0.02, np.float32), np.asarray(0, np.uint8))
+    scale = weight_scale(weight, 0, bias=None, encoding=found, any_x86=True)
+    whole, _ = encode_weight(weight, 0, scale)
     rows = whole.astype(np.int32).reshape(*shape[:2], -1)
     rows = np.pad(rows, ((0, 0), (0, shape[1] % 2), (0, 0)))
     pairs = rows.reshape(8, -1, 2, rows.shape[2])
