@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -61,8 +61,20 @@ class Findings:
         return (*self.changed, *sentences, *self.misfits)
 
 
-def folded(model: OnnxModel, side: tuple[int, int] | None) -> ir.Model:
-    """Return the graph whose tensors a calibration names: of one size, batch norm folded.
+class Network(NamedTuple):
+    """A model as calibrations name its tensors.
+
+    Attributes:
+        graph: Of one size, batch norm folded.
+        tensors: Names of all that is fed and computed, also of what folding removed.
+    """
+
+    graph: ir.Model
+    tensors: frozenset[str]
+
+
+def network(model: OnnxModel, side: tuple[int, int] | None) -> Network:
+    """Read a model's graph.
 
     Raises:
         FileError: The file is damaged.
@@ -70,8 +82,9 @@ def folded(model: OnnxModel, side: tuple[int, int] | None) -> ir.Model:
     """
     graph = ir.serde.deserialize_model(model_file.load_proto(model.path))
     fix_size(graph, side)
+    names = _tensor_names(graph)
     fold_batch_norm(graph)
-    return graph
+    return Network(graph, names | _tensor_names(graph))
 
 
 def examine(calibration: Calibration, model: OnnxModel) -> Findings:
@@ -84,9 +97,8 @@ def examine(calibration: Calibration, model: OnnxModel) -> Findings:
     Raises:
         FileError: The model's file is damaged.
     """
-    graph = folded(model, model.side)
+    graph, known = network(model, model.side)
     every, only_u8 = needed(graph)
-    known = tensor_names(graph) | original_names(model)
     ranges = calibration.ranges
     return Findings(
         changed=tuple(_changed(calibration, model)),
@@ -140,15 +152,9 @@ def needed(graph: ir.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
     )
 
 
-def tensor_names(graph: ir.Model) -> frozenset[str]:
-    """Return the names of everything that is computed or fed."""
+def _tensor_names(graph: ir.Model) -> frozenset[str]:
     values = [*graph.graph.inputs, *(v for node in graph.graph for v in node.outputs)]
     return frozenset(value.name for value in values if value.name)
-
-
-def original_names(model: OnnxModel) -> frozenset[str]:
-    """Return the names of the file itself, before batch norm is folded."""
-    return tensor_names(ir.serde.deserialize_model(model_file.load_proto(model.path)))
 
 
 def _changed(calibration: Calibration, model: OnnxModel) -> Iterator[str]:

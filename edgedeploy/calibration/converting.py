@@ -124,7 +124,7 @@ def from_trt_cache(cache: TrtCache, model: OnnxModel, *, source: str = "the cach
             f"{model.path} does not say its {lacks}, and a calibration records it",
             fix=f"pass {wanted}, as the cache was made with",
         )
-    graph = checking.folded(model, model.side)
+    graph, known = checking.network(model, model.side)
     every, only_u8 = checking.needed(graph)
     missing = [name for name in every if name not in cache.scales]
     if missing:
@@ -134,7 +134,6 @@ def from_trt_cache(cache: TrtCache, model: OnnxModel, *, source: str = "the cach
             fix="pass the very ONNX file that TensorRT calibrated, or measure again: "
             f"edgedeploy calibrate {model.path} --data IMAGES",
         )
-    known = checking.tensor_names(graph) | checking.original_names(model)
     return Imported(
         calibration=Calibration(
             model_sha256=model.sha256,

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from edgedeploy import model_file
-from edgedeploy.calibration.checking import check, examine, folded
+from edgedeploy.calibration.checking import check, examine, network
 from edgedeploy.errors import FileError
 from edgedeploy.graph.tensors import activations
 from edgedeploy.model_file import ModelHints
@@ -37,7 +37,7 @@ def _fitting(model: OnnxModel, **changes: Any) -> Calibration:
             "model_sha256": model.sha256,
             "side": (16, 16),
             "preprocessing": _RULE,
-            "ranges": ranges(activations(folded(model, model.side))),
+            "ranges": ranges(activations(network(model, model.side).graph)),
             **changes,
         }
     )

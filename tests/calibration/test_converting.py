@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgedeploy import model_file
 from edgedeploy.calibration import files, trt_cache
-from edgedeploy.calibration.checking import folded
+from edgedeploy.calibration.checking import network
 from edgedeploy.calibration.converting import (
     export,
     from_trt_cache,
@@ -53,7 +53,7 @@ def _saved(model: ir.Model, folder: Path) -> OnnxModel:
 def _measured(model: OnnxModel, seed: int = 0) -> Calibration:
     """Ranges as they could have been measured: no two alike."""
     draw = np.random.default_rng(seed)
-    names = activations(folded(model, model.side))
+    names = activations(network(model, model.side).graph)
     found = {}
     for name in names:
         high = float(np.float32(draw.uniform(0.1, 9)))
@@ -65,7 +65,7 @@ def _measured(model: OnnxModel, seed: int = 0) -> Calibration:
 
 
 def _quantised(model: OnnxModel, ranges: Mapping[str, TensorRange]) -> bytes:
-    graph = folded(model, model.side)
+    graph = network(model, model.side).graph
     quantise(graph, ranges, QdqStyle.S8)
     return ir.serde.serialize_model(graph).SerializeToString(deterministic=True)
 
@@ -217,7 +217,7 @@ def test_the_changed_network_is_written_beside_its_cache(tmp_path: Path) -> None
     assert export(_corrected(model), target, model=model) == (target, target.with_suffix(".onnx"))
     proto = onnx.load(target.with_suffix(".onnx"))
     onnx.checker.check_model(proto, full_check=True)
-    plain = ir.serde.serialize_model(folded(model, model.side))
+    plain = ir.serde.serialize_model(network(model, model.side).graph)
     biases = []
     for found in (plain, proto):
         constants = {c.name: onnx.numpy_helper.to_array(c) for c in found.graph.initializer}
