@@ -47,3 +47,22 @@ def test_sha256_reads_in_blocks(tmp_path: Path) -> None:
     data = bytes(range(256)) * 10_000
     (tmp_path / "a").write_bytes(data)
     assert files.sha256(tmp_path / "a") == hashlib.sha256(data).hexdigest()
+
+
+def test_several_files_are_all_ready_before_the_first_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "b").write_bytes(b"")
+    with pytest.raises(FileError, match=r"cannot be written: (Not a directory|File exists)"):
+        files.write_together({tmp_path / "a": b"new", tmp_path / "b" / "c": b"new"})
+    assert (tmp_path / "a").read_bytes() == b"old"
+    files.write_together({tmp_path / "a": b"1", tmp_path / "d" / "c": b"2"})
+    assert ((tmp_path / "a").read_bytes(), (tmp_path / "d" / "c").read_bytes()) == (b"1", b"2")
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused_and_nothing_else_is_left(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(FileError, match=r"a cannot be written: Is a directory"):
+        files.write_atomically(tmp_path / "a", b"new")
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
