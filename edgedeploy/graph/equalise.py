@@ -31,7 +31,7 @@ class Link:
     """Two layers with nothing between them that minds the scale of a channel.
 
     Attributes:
-        name: The tensor that the second layer reads; what scales are stored under.
+        name: The first layer's output behind its activation; what scales are stored under.
         tensors: Every tensor from the first layer's output to the second's input.
         producer: The convolution or matrix product that computes the channels.
         consumer: The only one that reads them.
@@ -97,13 +97,14 @@ def _check(name: str, scale: Array, link: Link | None) -> None:
 
 def _links_from(producer: ir.Node) -> Iterator[Link]:
     value, ceiling = producer.outputs[0], None
-    tensors = [value.name or ""]
+    name = value.name or ""
+    tensors = [name]
     while len(value.uses()) == 1 and not value.is_graph_output():
         (reader,) = value.consumers()
         if is_weighted(reader):
             if _fits(producer, reader):
                 depthwise = _groups(reader) > 1 and _inputs_per_group(reader) == 1
-                yield Link(tensors[-1], tuple(tensors), producer, reader, ceiling, depthwise)
+                yield Link(name, tuple(tensors), producer, reader, ceiling, depthwise)
             return
         if reader.op_type == "Clip":
             bound = _ceiling(reader)
@@ -114,6 +115,8 @@ def _links_from(producer: ir.Node) -> Iterator[Link]:
             return
         value = reader.outputs[0]
         tensors.append(value.name or "")
+        if reader.op_type in ("Clip", "Relu"):
+            name = tensors[-1]
 
 
 def _fits(producer: ir.Node, consumer: ir.Node) -> bool:

@@ -1,0 +1,156 @@
+"""Layer by layer through the network as it will be quantised: how to round, what to add to biases."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from onnx_ir.passes.common import LiftConstantsToInitializersPass
+
+from edgedeploy.calibration.patches import (
+    by_group,
+    centred_moments,
+    from_groups,
+    geometry_of,
+    mean_input,
+)
+from edgedeploy.calibration.rounding import round_weights
+from edgedeploy.calibration.segments import Segments
+from edgedeploy.graph.bias import bias_of, takes_bias
+from edgedeploy.graph.constants import array_of
+from edgedeploy.graph.encoding import (
+    Encoding,
+    encode_weight,
+    saturating_neighbours,
+    weight_scale,
+)
+from edgedeploy.graph.placement import output_axis, place
+from edgedeploy.graph.qdq import quantise_activations
+from edgedeploy.types import Correction, QdqStyle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import onnx_ir as ir
+
+    from edgedeploy.types import Array, TensorRange
+
+
+def correct(
+    model: ir.Model,
+    ranges: Mapping[str, TensorRange],
+    style: QdqStyle,
+    pictures: Iterable[Array],
+    means: Mapping[str, Array],
+    *,
+    any_x86: bool = True,
+    rounding: bool = True,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Correction]:
+    """Measure the corrections of every layer, each behind the quantised and corrected ones before.
+
+    The weights are rounded by the second moments of what the layer then reads
+    (`rounding.round_weights`). The bias is shifted by what is then missing in the mean of each
+    output channel against the float network.
+
+    Args:
+        model: Float, batch norm folded, equalised, of a fixed size; it stays as it is.
+        ranges: Of its activations.
+        style: Of the Q/DQ pairs.
+        pictures: Inputs, ``(N, 3, H, W)`` float32; the integers between layers are kept in memory
+            for all of them.
+        means: By the layer's output, ``(channels,)``: its mean in the float network.
+        any_x86: In the style u8, bound what saturates on CPUs without VNNI.
+        rounding: Whether to choose how weights are rounded; False leaves the nearest.
+        threads: Of ONNX Runtime; None leaves it the choice.
+        progress: Called with (layers done, layers in all) after each.
+
+    Returns:
+        By the layer's output; layers that take no bias are left out.
+
+    Source:
+        Bias: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias
+        Correction", section 4.2, appendix D (empirical).
+    """
+    layers = place(model.graph, style).weighted
+    quantised = model.clone()
+    LiftConstantsToInitializersPass()(quantised)
+    quantise_activations(quantised, ranges, style)
+    segments = Segments(quantised, [node.outputs[0].name or "" for node in layers], threads)
+    segments.start(pictures)
+    found: dict[str, Correction] = {}
+    for number, node in enumerate(layers, start=1):
+        name = node.outputs[0].name or ""
+        layer = _Layer(node, *segments.input_of(name), style, any_x86=any_x86)
+        whole = layer.round() if rounding else layer.nearest
+        weight = layer.floats(whole)
+        bias = None
+        if takes_bias(node) and layer.geometry is not None:
+            shift = (means[name] - layer.mean_output(weight) - layer.bias).astype(np.float32)
+            delta = (whole - layer.nearest).astype(np.int8) if rounding else None
+            found[name] = Correction(bias=shift, rounding=delta)
+            bias = layer.bias + shift
+        segments.run(number, weight, bias)
+        progress(number, len(layers))
+    return found
+
+
+class _Layer:
+    """One layer's float weights, their integers, and what they are about to read."""
+
+    def __init__(
+        self,
+        node: ir.Node,
+        codes: Array,
+        input_scale: Array,
+        zero: int,
+        style: QdqStyle,
+        *,
+        any_x86: bool,
+    ) -> None:
+        self.geometry = geometry_of(node)
+        self._node, self._axis = node, output_axis(node)
+        self._codes = codes if node.op_type == "Conv" else codes.reshape(-1, codes.shape[-1])
+        self._input_scale, self._zero = input_scale, zero
+        self._weight = np.asarray(array_of(node.inputs[1]))
+        bias = bias_of(node)
+        encoding = Encoding(input_scale, np.asarray(zero)) if style is QdqStyle.U8 else None
+        self._scale = weight_scale(
+            self._weight, self._axis, bias=bias, encoding=encoding, any_x86=any_x86
+        )
+        self._bounded = encoding is not None and any_x86
+        self.nearest, _ = encode_weight(self._weight, self._axis, self._scale)
+        self.bias = np.zeros_like(self._scale) if bias is None else bias
+
+    def round(self) -> Array:
+        """Return int8 weights that make the layer's output err least."""
+        if self.geometry is None:
+            return self.nearest
+        groups = self.geometry.groups
+        rows = by_group(self._weight, self._node, groups)
+        taps = math.prod(self.geometry.kernel)
+        neighbours = None
+        if self._bounded:
+            neighbours = saturating_neighbours(rows.shape[2] // taps, taps)
+        whole = round_weights(
+            rows,
+            self._scale.reshape(groups, -1),
+            centred_moments(self._codes, self.geometry, self._zero),
+            neighbours=neighbours,
+        )
+        return from_groups(whole, self._node, self._weight.shape)
+
+    def floats(self, whole: Array) -> Array:
+        """Return what integers stand for, float32."""
+        others = tuple(i for i in range(whole.ndim) if i != self._axis)
+        floats: Array = whole.astype(np.float32) * np.expand_dims(self._scale, others)
+        return floats
+
+    def mean_output(self, weight: Array) -> Array:
+        """Return the mean of each output channel without the bias, ``(channels,)`` float64."""
+        assert self.geometry is not None
+        mean = mean_input(self._codes, self.geometry, self._zero) * float(self._input_scale)
+        rows = by_group(weight, self._node, self.geometry.groups).astype(np.float64)
+        return np.einsum("grk,gk->gr", rows, mean).reshape(-1)
