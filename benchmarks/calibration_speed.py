@@ -30,7 +30,7 @@ import onnxruntime as ort
 
 from edgedeploy import model_file
 from edgedeploy.calibration.feeding import Feed
-from edgedeploy.calibration.measuring import measure_ranges
+from edgedeploy.calibration.ranging import measure_ranges
 from edgedeploy.errors import UsageError
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.shapes import fix_size

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgedeploy import advice, artifact, backends, devices, model_file
 from edgedeploy.errors import ArtifactError, UnknownNameError, UnsupportedError, UsageError
 from edgedeploy.runtime import manifest as manifests
-from edgedeploy.types import Precision, QdqStyle
+from edgedeploy.types import Precision, QdqStyle, correction_style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,6 +180,7 @@ def source(
     # onnx_ir takes half a second to import, which a build that is up to date does without
     import onnx_ir as ir
 
+    from edgedeploy.graph.equalise import equalise
     from edgedeploy.graph.float16 import to_float16
     from edgedeploy.graph.fold_batch_norm import fold_batch_norm
     from edgedeploy.graph.qdq import quantise
@@ -189,7 +190,14 @@ def source(
     fix_size(graph, model.side)
     fold_batch_norm(graph)
     if spec.precision is Precision.INT8 and calibration is not None:
-        quantise(graph, calibration.ranges, style, any_x86=spec.x86 == "any")
+        equalise(graph, calibration.equalisation)
+        quantise(
+            graph,
+            calibration.ranges,
+            style,
+            any_x86=spec.x86 == "any",
+            corrections=calibration.corrections.get(correction_style(style, spec.x86)),
+        )
     if half:
         to_float16(graph)
     proto: onnx.ModelProto = ir.serde.serialize_model(graph)

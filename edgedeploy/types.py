@@ -172,6 +172,17 @@ class QdqStyle(enum.Enum):
     """int8 everywhere, zero point 0, float bias: TensorRT."""
 
 
+def correction_style(style: QdqStyle, x86: str) -> str:
+    """Return what corrections for a style are stored under: they depend on the weights' scales.
+
+    Example:
+        >>> correction_style(QdqStyle.U8, "any"), correction_style(QdqStyle.U8, "vnni")
+        ('u8', 'u8-vnni')
+    """
+    full = style is QdqStyle.U8 and x86 == "vnni"
+    return f"{style.value}-vnni" if full else style.value
+
+
 @dataclass(frozen=True, slots=True)
 class TensorRange:
     """What calibration saw of one activation, and what it chose.
@@ -219,7 +230,8 @@ class Calibration:
         versions: Of the libraries that measured.
         equalisation: By ONNX tensor name, ``(channels,)`` float32 above 0: what the channels are
             multiplied by. Tensors that are not named are left as they are.
-        corrections: By Q/DQ style (``"u8"``, ``"s8"``), then by the layer's output in ONNX.
+        corrections: By `correction_style`, then by the layer's output in ONNX.
+        steps: What was done beyond ranges; see `edgedeploy.calibration.recipe.STEPS`.
         unreadable: By name in the set, why an image asked for was left out.
         sha256: Of the file, ``""`` before it is written.
     """
@@ -234,6 +246,7 @@ class Calibration:
     versions: Mapping[str, str]
     equalisation: Mapping[str, Array] = field(default_factory=dict)
     corrections: Mapping[str, Mapping[str, Correction]] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
     sha256: str = ""
 

@@ -64,8 +64,10 @@ class Channels:
         np.minimum(self.min, low, out=self.min)
         np.maximum(self.max, high, out=self.max)
         self._grow(max(-float(low.min()), float(high.max())))
+        first = CHANNEL_BINS - 1 if float(low.min()) >= 0.0 else 0
         for start in range(0, channels, rows):
-            self._add_block(slice(start, min(start + rows, channels)), values)
+            block = slice(start, start + rows)
+            self._add_block(block, values[block], first)
         self.count += size
 
     def weighted(self, weights: Array) -> Array:
@@ -81,19 +83,18 @@ class Channels:
             mass[CHANNEL_BINS - 1] = 0.0
         return mass
 
-    def _add_block(self, block: slice, values: Array) -> None:
-        part = values[block]
+    def _add_block(self, block: slice, part: Array, first: int) -> None:
+        """Count some channels' values, of which none lies below bin ``first``."""
         self._sum[block] += part.sum(axis=1)
-        steps = np.square(part)
-        self._squares[block] += steps.sum(axis=1)
+        self._squares[block] += np.einsum("cn,cn->c", part, part)
         # a power of two scales exactly, so that only the ceiling decides the bin
-        np.multiply(part, np.float32(1.0 / self.width), out=steps)
+        steps = part * np.float32(1.0 / self.width)
         np.ceil(steps, out=steps)
-        first = np.arange(len(part), dtype=np.float32) * np.float32(2 * CHANNEL_BINS)
-        steps += (first + np.float32(CHANNEL_BINS - 1))[:, None]
-        bins = len(part) * 2 * CHANNEL_BINS
-        found = np.bincount(steps.astype(np.intp).reshape(-1), minlength=bins)
-        self.counts[block] += found.reshape(len(part), -1)
+        bins = 2 * CHANNEL_BINS - first
+        offset = np.arange(len(part), dtype=np.float32) * np.float32(bins)
+        steps += (offset + np.float32(CHANNEL_BINS - 1 - first))[:, None]
+        found = np.bincount(steps.astype(np.intp).reshape(-1), minlength=len(part) * bins)
+        self.counts[block, first:] += found.reshape(-1, bins)
 
     def _grow(self, largest: float) -> None:
         exponent = exponent_of(largest)

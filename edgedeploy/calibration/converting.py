@@ -208,7 +208,7 @@ def _corrected(calibration: Calibration, model: OnnxModel) -> bytes:
 
     graph = ir.serde.deserialize_model(model_file.load_proto(model.path))
     fix_size(graph, calibration.side)
-    to_corrected_float(graph, calibration, QdqStyle.S8)
+    to_corrected_float(graph, calibration)
     return ir.serde.serialize_model(graph).SerializeToString(deterministic=True)
 
 

@@ -1,4 +1,4 @@
-"""Layer by layer through the network as it will be quantised: how to round, what to add to biases."""
+"""Layer by layer through the quantised network: how to round weights, what to add to biases."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def correct(
     *,
     any_x86: bool = True,
     rounding: bool = True,
+    bias: bool = True,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Correction]:
@@ -64,6 +65,7 @@ def correct(
         means: By the layer's output, ``(channels,)``: its mean in the float network.
         any_x86: In the style u8, bound what saturates on CPUs without VNNI.
         rounding: Whether to choose how weights are rounded; False leaves the nearest.
+        bias: Whether to correct biases; False leaves them.
         threads: Of ONNX Runtime; None leaves it the choice.
         progress: Called with (layers done, layers in all) after each.
 
@@ -85,14 +87,13 @@ def correct(
         name = node.outputs[0].name or ""
         layer = _Layer(node, *segments.input_of(name), style, any_x86=any_x86)
         whole = layer.round() if rounding else layer.nearest
-        weight = layer.floats(whole)
-        bias = None
+        weight, shift = layer.floats(whole), np.zeros_like(layer.bias)
         if takes_bias(node) and layer.geometry is not None:
-            shift = (means[name] - layer.mean_output(weight) - layer.bias).astype(np.float32)
+            if bias:
+                shift = (means[name] - layer.mean_output(weight) - layer.bias).astype(np.float32)
             delta = (whole - layer.nearest).astype(np.int8) if rounding else None
             found[name] = Correction(bias=shift, rounding=delta)
-            bias = layer.bias + shift
-        segments.run(number, weight, bias)
+        segments.run(number, weight, layer.bias + shift if takes_bias(node) else None)
         progress(number, len(layers))
     return found
 
@@ -126,7 +127,7 @@ class _Layer:
 
     def round(self) -> Array:
         """Return int8 weights that make the layer's output err least."""
-        if self.geometry is None:
+        if self.geometry is None or not takes_bias(self._node):
             return self.nearest
         groups = self.geometry.groups
         rows = by_group(self._weight, self._node, groups)
@@ -153,4 +154,5 @@ class _Layer:
         assert self.geometry is not None
         mean = mean_input(self._codes, self.geometry, self._zero) * float(self._input_scale)
         rows = by_group(weight, self._node, self.geometry.groups).astype(np.float64)
-        return np.einsum("grk,gk->gr", rows, mean).reshape(-1)
+        output: Array = np.einsum("grk,gk->gr", rows, mean).reshape(-1)
+        return output

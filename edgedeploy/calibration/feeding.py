@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from edgedeploy.errors import FileError
-from edgedeploy.runtime.preprocessing import prepare
+from edgedeploy.runtime.preprocessing import arrange, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,13 +28,16 @@ class Feed:
         images: The pictures.
         side: Height and width to feed, in pixels.
         preprocessing: What the network was trained with.
+        keep: Keep the pictures in memory, scaled and cut, after the first time.
         unreadable: By name, why a picture was left out; filled while the pictures are read.
     """
 
     images: ImageSet
     side: tuple[int, int]
     preprocessing: Preprocessing
+    keep: bool = False
     unreadable: dict[str, str] = field(default_factory=dict)
+    _kept: list[Array] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def batches(
         self, progress: Callable[[int, int], None] = lambda done, total: None
@@ -48,6 +51,12 @@ class Feed:
             FileError: More than `MOST_UNREADABLE` of the pictures cannot be read.
         """
         total = len(self.images.entries)
+        if self.keep and len(self._kept) + len(self.unreadable) == total:
+            for number, pixels in enumerate(self._kept, start=1):
+                yield normalise(pixels, self.preprocessing)
+                progress(number, total)
+            return
+        self._kept.clear()
         done = count(1)
 
         def skip(entry: ImageEntry, error: FileError) -> None:
@@ -58,7 +67,10 @@ class Feed:
             progress(next(done), total)
 
         for _, frame in self.images.pictures(skip=skip):
-            yield prepare(frame, self.side, self.preprocessing)
+            pixels = arrange(frame, self.side, self.preprocessing)
+            if self.keep:
+                self._kept.append(pixels)
+            yield normalise(pixels, self.preprocessing)
             progress(next(done), total)
 
 

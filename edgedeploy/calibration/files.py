@@ -52,6 +52,7 @@ def write(calibration: Calibration, path: Path) -> None:
         "side": list(calibration.side),
         "preprocessing": format_preprocessing(calibration.preprocessing),
         "method": calibration.method,
+        "steps": list(calibration.steps),
         "versions": dict(calibration.versions),
         "tensors": {name: _range_document(found) for name, found in calibration.ranges.items()},
         **arrays.index(calibration),
@@ -193,6 +194,7 @@ def _parse(document: dict[str, Any], sha256: str) -> Calibration:
         data_digest=digest,
         data_count=count,
         method=_text(document["method"], "method"),
+        steps=tuple(_text(step, "steps") for step in document.get("steps", ())),
         side=(height, width),
         preprocessing=preprocessing,
         ranges={

@@ -39,9 +39,15 @@ class Histogram:
         return math.ldexp(1.0, self._exponent) / BINS
 
     def add(self, values: Array) -> None:
-        """Count float32 ``values`` of any shape, all finite."""
+        """Count float32 ``values`` of any shape.
+
+        Raises:
+            ValueError: One of them is not finite; none is counted.
+        """
         flat = values.reshape(-1)
-        low, high = float(flat.min()), float(flat.max())
+        low, high = float(flat.min()), float(flat.max())  # of which a NaN makes a NaN
+        if not math.isfinite(high - low):
+            raise ValueError(f"the values lie between {low} and {high}")
         self.min, self.max = min(self.min, low), max(self.max, high)
         self._grow(max(-low, high))
         scale = np.float32(1.0 / self.width)

@@ -1,7 +1,8 @@
-"""Measuring the ranges of a model's activations on images."""
+"""Measuring on images what a model needs for INT8."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,24 +10,23 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from edgedeploy import model_file
-from edgedeploy.calibration.consumers import channel_weights
 from edgedeploy.calibration.feeding import Feed
-from edgedeploy.calibration.observing import observe, observe_extremes, observe_histograms
-from edgedeploy.calibration.ranges import AUTO, METHODS, best_range, choose_range, whole_range
+from edgedeploy.calibration.ranges import AUTO, METHODS
+from edgedeploy.calibration.recipe import STEPS, check_steps, follow
 from edgedeploy.errors import UnknownNameError
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.shapes import fix_size
-from edgedeploy.graph.tensors import activations
 from edgedeploy.types import Calibration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from edgedeploy.images import ImageSet
     from edgedeploy.runtime.preprocessing import Preprocessing
-    from edgedeploy.types import Array, OnnxModel, TensorRange
+    from edgedeploy.types import OnnxModel
 
 DEFAULT_METHOD = AUTO
+LARGEST_SAMPLE = 200
 
 
 def measure(
@@ -36,12 +36,14 @@ def measure(
     side: tuple[int, int],
     preprocessing: Preprocessing,
     method: str = DEFAULT_METHOD,
+    steps: Sequence[str] = STEPS,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibration:
-    """Run the model on every picture, one at a time, and choose a range for each activation.
+    """Run the model on every picture, choose a range for each activation, and correct the weights.
 
-    Memory does not grow with the number of pictures, and their order does not matter.
+    Ranges are measured on all pictures, one at a time: memory does not grow with their number, and
+    their order does not matter. Corrections are measured on at most `LARGEST_SAMPLE` of them.
 
     Args:
         model: Float.
@@ -51,14 +53,16 @@ def measure(
         method: ``"minmax"``: everything seen; ``"entropy"``, ``"mse"``: cut where KL divergence
             or the squared error is least; ``"percentile"``: cut at 99.99 %; ``"auto"``: of all
             these, tensor by tensor, what harms its readers least.
+        steps: What to do beyond ranges, of `recipe.STEPS`; see `recipe`.
         threads: Of ONNX Runtime; None leaves it the choice.
-        progress: Called with (pictures done, pictures in all) after each.
+        progress: Called with (units done, units in all); each pass over the pictures has as many
+            units as there are pictures, and so has each style that is corrected.
 
     Returns:
         Ranges that all contain 0; its ``sha256`` is empty until it is written and read.
 
     Raises:
-        UnknownNameError: There is no such method.
+        UnknownNameError: There is no such method, or no such step.
         UsageError: The model has another size.
         FileError: More than 5 % of the pictures cannot be read, or the model cannot be run.
     """
@@ -67,8 +71,13 @@ def measure(
     graph = ir.serde.deserialize_model(model_file.load_proto(model.path))
     fix_size(graph, side)
     fold_batch_norm(graph)
-    feed = Feed(images=images, side=side, preprocessing=preprocessing)
-    ranges = measure_ranges(graph, feed.batches(progress), method=method, threads=threads)
+    taken = check_steps(steps)
+    few = len(images.entries) <= LARGEST_SAMPLE
+    feed = Feed(images=images, side=side, preprocessing=preprocessing, keep=few)
+    sample = feed if few else replace(feed, images=images.evenly(LARGEST_SAMPLE), keep=True)
+    result = follow(
+        graph, feed, sample, method=method, steps=taken, threads=threads, progress=progress
+    )
     return Calibration(
         model_sha256=model.sha256,
         data_digest=images.digest(),
@@ -76,39 +85,13 @@ def measure(
         method=method,
         side=side,
         preprocessing=preprocessing,
-        ranges=ranges,
+        ranges=result.ranges,
+        equalisation=result.equalisation,
+        corrections=result.corrections,
+        steps=taken,
         versions=_versions(),
         unreadable=feed.unreadable,
     )
-
-
-def measure_ranges(
-    model: ir.Model, batches: Iterable[Array], *, method: str, threads: int | None = None
-) -> dict[str, TensorRange]:
-    """Return the range of each activation that a calibration must hold; see `measure`.
-
-    Args:
-        model: Float, batch norm folded, of a fixed size; it stays as it is.
-        batches: Inputs, ``(N, 3, H, W)`` float32.
-        method: One of `METHODS`.
-        threads: Of ONNX Runtime; None leaves it the choice.
-    """
-    names = activations(model)
-    if method == "minmax":
-        extremes = observe_extremes(model, names, batches, threads=threads)
-        return {name: whole_range(*extremes[name]) for name in names}
-    if method != AUTO:
-        histograms = observe_histograms(model, names, batches, threads=threads)
-        return {name: choose_range(histograms[name], method) for name in names}
-    seen = observe(model, names, batches, threads=threads)
-    channels = {name: len(found.channels.min) for name, found in seen.items()}
-    weights = channel_weights(model.graph, channels)
-    return {
-        name: best_range(found.histogram, found.channels, weights[name], name=name)
-        if name in weights
-        else choose_range(found.histogram, "minmax")
-        for name, found in seen.items()
-    }
 
 
 def is_current(
@@ -119,11 +102,13 @@ def is_current(
     side: tuple[int, int],
     preprocessing: Preprocessing,
     method: str = DEFAULT_METHOD,
+    steps: Sequence[str] = STEPS,
 ) -> bool:
     """Return whether `measure` with these arguments would give ``calibration`` again."""
     same = (
         calibration.model_sha256 == model.sha256
         and calibration.method == method
+        and calibration.steps == check_steps(steps)
         and calibration.side == side
         and calibration.preprocessing == preprocessing
         and dict(calibration.versions) == _versions()

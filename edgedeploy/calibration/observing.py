@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +17,11 @@ from edgedeploy.calibration.histogram import Histogram
 from edgedeploy.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from edgedeploy.types import Array
+
+_MOST_THREADS = 4  # NumPy counts on one at a time, and rounds beside it
 
 Extremes = dict[str, tuple[float, float]]
 
@@ -43,12 +46,12 @@ def observe_extremes(
     proto = ir.serde.serialize_model(model)
     # the mean only tells whether all values are finite: a maximum may pass over a NaN
     outputs = [_reduce(proto, names, kind) for kind in ("ReduceMin", "ReduceMax", "ReduceMean")]
-    session = _session(proto, threads)
+    loaded = session(proto, threads)
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     feed = model.graph.inputs[0].name
-    for picture in _pictures(batches):
-        smallest, largest, mean = session.run(outputs, {feed: picture})
-        _check_finite(names, mean)
+    for picture in pictures(batches):
+        smallest, largest, mean = loaded.run(outputs, {feed: picture})
+        check_finite(names, mean)
         low, high = np.minimum(low, smallest), np.maximum(high, largest)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(names)}
 
@@ -58,22 +61,33 @@ def observe_histograms(
 ) -> dict[str, Histogram]:
     """Return a histogram of each named tensor; see `observe_extremes` for the arguments."""
     histograms = {name: Histogram() for name in names}
-    for name, values in watch(model, names, batches, threads=threads):
-        histograms[name].add(values)
+    _watch(model, batches, {name: found.add for name, found in histograms.items()}, threads)
     return histograms
 
 
-@dataclass(frozen=True, slots=True)
 class Observation:
     """What was seen of one tensor.
 
     Attributes:
         histogram: Of all its values.
-        channels: Of each of its channels.
+        channels: Of each of its channels, those of axis 1; a tensor without one has one channel.
     """
 
-    histogram: Histogram
-    channels: Channels
+    def __init__(self) -> None:
+        self.histogram = Histogram()
+        self.channels = Channels(0)
+
+    def add(self, values: Array) -> None:
+        """Count one picture's float32 values, ``(1, C, …)``.
+
+        Raises:
+            ValueError: One of them is not finite.
+        """
+        count = values.shape[1] if values.ndim > 1 else 1
+        if self.channels.count == 0:
+            self.channels = Channels(count)
+        self.histogram.add(values)
+        self.channels.add(values.reshape(count, -1))
 
 
 def observe(
@@ -81,45 +95,49 @@ def observe(
 ) -> dict[str, Observation]:
     """Return what is seen of each named tensor, whole and by channel.
 
-    Channels are those of axis 1; a tensor without one has a single channel. See
-    `observe_extremes` for the arguments.
+    See `observe_extremes` for the arguments.
     """
-    found: dict[str, Observation] = {}
-    for name, values in watch(model, names, batches, threads=threads):
-        channels = values.shape[1] if values.ndim > 1 else 1
-        if name not in found:
-            found[name] = Observation(Histogram(), Channels(channels))
-        found[name].histogram.add(values)
-        found[name].channels.add(values.reshape(channels, -1))
+    found = {name: Observation() for name in names}
+    _watch(model, batches, {name: seen.add for name, seen in found.items()}, threads)
     return found
 
 
-def watch(
-    model: ir.Model, names: Sequence[str], batches: Iterable[Array], *, threads: int | None = None
-) -> Iterator[tuple[str, Array]]:
-    """Yield each named tensor of each picture, ``(1, …)`` float32, all of it finite.
+def _watch(
+    model: ir.Model,
+    batches: Iterable[Array],
+    watchers: Mapping[str, Callable[[Array], None]],
+    threads: int | None,
+) -> None:
+    """Call each tensor's watcher with its values of each picture, one picture after the other.
 
-    See `observe_extremes` for the arguments and errors.
+    Watchers of different tensors run side by side, the same one never.
     """
     proto = ir.serde.serialize_model(model)
-    feed = model.graph.inputs[0].name
+    feed = model.graph.inputs[0].name or ""
     present = {value.name for value in proto.graph.output}
-    watched = [name for name in names if name != feed]
+    watched = [name for name in watchers if name != feed]
     proto.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
         for name in watched
         if name not in present
     )
-    session = _session(proto, threads)
-    for picture in _pictures(batches):
-        values = dict(zip(watched, session.run(watched, {feed: picture}), strict=True))
-        values[feed or ""] = picture
-        for name in names:
-            _check_finite([name], values[name].mean(keepdims=True))
-            yield name, values.pop(name)
+    loaded = session(proto, threads)
+
+    def see(name: str, values: Array) -> None:
+        try:
+            watchers[name](values)
+        except ValueError as error:
+            raise _not_finite(name) from error
+
+    with ThreadPoolExecutor(min(threads or os.cpu_count() or 1, _MOST_THREADS)) as pool:
+        for picture in pictures(batches):
+            values = [picture, *loaded.run(watched, {feed: picture})]
+            found = dict(zip([feed, *watched], values, strict=True))
+            for _ in pool.map(see, watchers, [found[name] for name in watchers]):
+                pass  # an error in a watcher is raised here
 
 
-def _pictures(batches: Iterable[Array]) -> Iterator[Array]:
+def pictures(batches: Iterable[Array]) -> Iterator[Array]:
     """Take batches apart into pictures, ``(1, 3, H, W)``, each a view."""
     for batch in batches:
         yield from np.split(batch, len(batch))
@@ -148,10 +166,16 @@ def _reduce(proto: onnx.ModelProto, names: Sequence[str], kind: str) -> str:
     return output
 
 
-def _session(proto: onnx.ModelProto, threads: int | None) -> ort.InferenceSession:
+def session(proto: onnx.ModelProto, threads: int | None) -> ort.InferenceSession:
+    """Load a model into ONNX Runtime.
+
+    Raises:
+        FileError: ONNX Runtime refuses it.
+    """
     options = ort.SessionOptions()
     options.log_severity_level = 4  # the error says it once
     options.intra_op_num_threads = threads or 0
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others count
     try:
         return ort.InferenceSession(
             proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -163,11 +187,23 @@ def _session(proto: onnx.ModelProto, threads: int | None) -> ort.InferenceSessio
         ) from error
 
 
-def _check_finite(names: Sequence[str], means: Array) -> None:
+def check_finite(names: Sequence[str], means: Array) -> None:
+    """Refuse tensors that hold an infinity or no number.
+
+    Args:
+        names: Of the tensors.
+        means: One number of each, finite only if all its values are.
+
+    Raises:
+        FileError: One is not finite.
+    """
     finite = np.isfinite(means)
     if not finite.all():
-        name = names[int(np.argmin(finite))]
-        raise FileError(
-            f"the activation {name} has values that are not finite",
-            fix="check the weights, and --mean and --std",
-        )
+        raise _not_finite(names[int(np.argmin(finite))])
+
+
+def _not_finite(name: str) -> FileError:
+    return FileError(
+        f"the activation {name} has values that are not finite",
+        fix="check the weights, and --mean and --std",
+    )

@@ -86,7 +86,7 @@ def mean_input(codes: Array, geometry: Geometry, zero: int) -> Array:
     """Return the mean of what every weight meets, in steps of the input's scale.
 
     Args:
-        codes: ``(N, C, H, W)`` or ``(…, C)`` integers.
+        codes: ``(N, C, H, W)`` or ``(N, C)`` integers.
         geometry: Of the layer.
         zero: The integer that stands for 0, and for padding.
 
@@ -94,7 +94,8 @@ def mean_input(codes: Array, geometry: Geometry, zero: int) -> Array:
         ``(groups, columns)`` float64.
     """
     if codes.ndim != 4:
-        return codes.reshape(-1, codes.shape[-1]).mean(axis=0)[None] - zero
+        flat: Array = codes.mean(axis=0)[None] - zero
+        return flat
     total = codes.sum(axis=0, dtype=np.int64) - zero * len(codes)
     padded = _padded(total[None], geometry, 0)
     size = geometry.positions(*padded.shape[2:])
@@ -109,17 +110,15 @@ def centred_moments(codes: Array, geometry: Geometry, zero: int) -> Array:
     They are of a sample of the positions, the same in every picture, that the layer's name draws.
 
     Args:
-        codes: ``(N, C, H, W)`` or ``(…, C)`` integers.
+        codes: ``(N, C, H, W)`` or ``(N, C)`` integers.
         geometry: Of the layer.
         zero: The integer that stands for padding.
 
     Returns:
         ``(groups, columns, columns)`` float64.
     """
-    if codes.ndim != 4:
-        sample = codes.reshape(-1, codes.shape[-1]).T[None].astype(np.float32)
-    else:
-        sample = _sample(codes, geometry, zero)
+    is_matrix = codes.ndim != 4
+    sample = codes.T[None].astype(np.float32) if is_matrix else _sample(codes, geometry, zero)
     sample -= sample.mean(axis=2, keepdims=True)
     moments: Array = (sample @ sample.transpose(0, 2, 1)).astype(np.float64) / sample.shape[2]
     return moments

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edgedeploy.types import Array
 
 _BATCH = 8
+# it would give float weights behind a Q/DQ pair integers of its own, one scale for all channels
+_DISABLED = ["WeightBiasQuantization"]
 
 
 class Segments:
@@ -172,7 +174,7 @@ class Segments:
             model.SerializeToString(),
             options,
             providers=["CPUExecutionProvider"],
-            disabled_optimizers=["WeightBiasQuantization"],
+            disabled_optimizers=_DISABLED,
         )
 
     def _typed(self, name: str) -> onnx.ValueInfoProto:
@@ -184,7 +186,7 @@ class Segments:
 def _with_inputs(
     node: onnx.NodeProto, arrays: Mapping[int, Array]
 ) -> tuple[onnx.NodeProto, list[onnx.TensorProto]]:
-    """Return a copy of ``node`` that reads ``arrays`` at these positions, and those as constants."""
+    """Return a copy of ``node`` that reads constants at these positions, and the constants."""
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
     copy.input.extend([""] * (max(arrays, default=0) + 1 - len(copy.input)))

@@ -1,4 +1,8 @@
-"""The pass that gives a float graph what a calibration changes of its weights."""
+"""The pass that gives a float graph the weights and biases that a calibration makes of its own.
+
+It is what TensorRT's implicit INT8 needs beside a calibration cache: TensorRT 8 to 10 quantise the
+weights themselves, symmetrically and per output channel, and find these very integers.
+"""
 
 from __future__ import annotations
 
@@ -6,50 +10,58 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedeploy.errors import UnsupportedError
-from edgedeploy.graph.constants import add_constant, array_of
+from edgedeploy.graph.bias import correct_bias
+from edgedeploy.graph.constants import array_of, replace_constant
+from edgedeploy.graph.encoding import encode_weight, weight_scale
+from edgedeploy.graph.equalise import equalise
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
-from edgedeploy.graph.placement import is_weighted
+from edgedeploy.graph.placement import is_weighted, output_axis
+from edgedeploy.graph.qdq import check_corrections
+from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from edgedeploy.types import Calibration, Correction, QdqStyle
+    from edgedeploy.types import Array, Calibration
 
 
-def to_corrected_float(model: ir.Model, calibration: Calibration, style: QdqStyle) -> None:
-    """Fold batch norm and correct the biases of convolutions, as ``style`` needs them.
+def to_corrected_float(model: ir.Model, calibration: Calibration) -> None:
+    """Fold batch norm, equalise, and put corrected weights and biases of the style s8 in place.
+
+    Quantising the result, with the same ranges and without corrections, gives the same Q/DQ graph
+    as the calibration itself.
 
     Args:
         model: float32, of a fixed size; changed in place.
         calibration: Of this very model.
-        style: Whose corrections to use.
 
     Raises:
-        UnsupportedError: The calibration also equalises or rounds weights, or corrects a layer
-            that is no convolution.
+        BuildError: The calibration does not fit the model.
     """
-    corrections = calibration.corrections.get(style.value, {})
-    if calibration.equalisation or any(c.rounding is not None for c in corrections.values()):
-        raise UnsupportedError(
-            "the calibration equalises or rounds weights, a float network gets its biases only",
-            fix="calibrate without these steps",
-        )
     fold_batch_norm(model)
-    for node in model.graph:
-        name = node.outputs[0].name or ""
-        if is_weighted(node) and name in corrections:
-            _correct(model.graph, node, corrections[name])
+    equalise(model, calibration.equalisation)
+    corrections = calibration.corrections.get(QdqStyle.S8.value, {})
+    check_corrections(model.graph, corrections)
+    for node in [node for node in model.graph if is_weighted(node)]:
+        correction = corrections.get(node.outputs[0].name or "")
+        if correction is None:
+            continue
+        if correction.rounding is not None:
+            weight = _rounded(node, correction.rounding)
+            replace_constant(model.graph, node, 1, weight)
+        correct_bias(model.graph, node, correction.bias)
 
 
-def _correct(graph: ir.Graph, node: ir.Node, correction: Correction) -> None:
-    if node.op_type != "Conv":
-        raise UnsupportedError(
-            f"{node.outputs[0].name!r} is a {node.op_type}, biases of convolutions are corrected",
-            fix="calibrate without bias correction",
-        )
-    bias = array_of(node.inputs[2]) if len(node.inputs) > 2 else None
-    shifted = correction.bias + (np.float32(0) if bias is None else bias)
-    node.resize_inputs(3)
-    name = f"{node.outputs[0].name}/corrected_bias"
-    node.replace_input_with(2, add_constant(graph, name, np.asarray(shifted, np.float32)))
+def _rounded(node: ir.Node, rounding: Array) -> Array:
+    """Return weights that are whole multiples of a step.
+
+    A step is the largest weight / 127 before it is rounded to float32: so the largest weight stays
+    as it is to the last bit, and gives the same scale again.
+    """
+    weight, axis = np.asarray(array_of(node.inputs[1])), output_axis(node)
+    scale = weight_scale(weight, axis, bias=None, encoding=None, any_x86=False)
+    whole, _ = encode_weight(weight, axis, scale, rounding)
+    others = tuple(i for i in range(weight.ndim) if i != axis)
+    step = np.abs(weight.astype(np.float64)).max(axis=others, keepdims=True) / 127
+    weights: Array = (whole * step).astype(np.float32)
+    return weights

@@ -125,6 +125,26 @@ def smallest_unsaturated_scale(weight: Array, axis: int) -> Array:
     return sums / 127  # not 128: each of the two may be rounded up by a half
 
 
+def saturating_neighbours(inputs: int, taps: int) -> Array | None:
+    """Return, for each column of a kernel, those that it must not exceed 128 together with.
+
+    Args:
+        inputs: Input channels that one output channel reads.
+        taps: Weights per input channel.
+
+    Returns:
+        ``(inputs · taps, n)`` indices of columns, a column's own where it has no neighbour; None
+        where there are none, as in depthwise kernels. See `smallest_unsaturated_scale`.
+    """
+    if inputs == 1:
+        return None
+    columns = np.arange(inputs * taps)
+    if inputs % 2 and taps > 1:
+        return np.stack([np.delete(columns, column) for column in columns])
+    beside = columns // taps ^ 1
+    return np.where(beside < inputs, beside * taps + columns % taps, columns)[:, None]
+
+
 def smallest_weight_scale(bias: Array, input_scale: Array) -> Array:
     """Return the weight scales, one a channel, below which the bias would not fit 32 bits."""
     return np.abs(bias.astype(np.float64)) / (float(input_scale) * _INT32_HALF)

@@ -19,7 +19,7 @@ from edgedeploy.graph.encoding import (
     encode_weight,
     weight_scale,
 )
-from edgedeploy.graph.placement import Placement, output_axis, place
+from edgedeploy.graph.placement import Placement, is_weighted, output_axis, place
 from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def quantise(
     placement = place(model.graph, style)
     _check(model, placement, ranges)
     found = corrections or {}
-    _check_corrections(placement, found)
+    check_corrections(model.graph, found)
     encodings = _encodings(placement, ranges, style)
     for node in placement.weighted:
         value = node.inputs[0]
@@ -108,8 +108,14 @@ def _check(model: ir.Model, placement: Placement, ranges: Mapping[str, TensorRan
         )
 
 
-def _check_corrections(placement: Placement, corrections: Mapping[str, Correction]) -> None:
-    nodes = {node.outputs[0].name or "": node for node in placement.weighted if takes_bias(node)}
+def check_corrections(graph: ir.Graph, corrections: Mapping[str, Correction]) -> None:
+    """Refuse corrections of layers that the graph does not have.
+
+    Raises:
+        BuildError: One names no layer, or is of another shape.
+    """
+    layers = (node for node in graph if is_weighted(node) and takes_bias(node))
+    nodes = {node.outputs[0].name or "": node for node in layers}
     fix = "calibrate this very model: edgedeploy calibrate MODEL --data IMAGES"
     for name, correction in corrections.items():
         if name not in nodes:

@@ -41,13 +41,7 @@ class Preprocessing(NamedTuple):
 def prepare(
     frame: np.ndarray, side: Tuple[int, int], rule: Preprocessing, color: str = "rgb"
 ) -> np.ndarray:
-    """Turn one picture into the model's input: `fit`, reorder the channels, `normalise`.
-
-    Args:
-        frame: As for `fit`.
-        side: Height and width of the model's input.
-        rule: What the model expects.
-        color: Order of the frame's channels, ``"rgb"`` or ``"bgr"``; with alpha RGBA or BGRA.
+    """Turn one picture into the model's input: `arrange`, then `normalise`.
 
     Returns:
         ``(1, 3, height, width)`` float32, contiguous, owned by the caller.
@@ -56,10 +50,31 @@ def prepare(
         TensorMismatchError: The frame is no picture.
         UnknownNameError: There is no such order of channels.
     """
+    return normalise(arrange(frame, side, rule, color), rule)
+
+
+def arrange(
+    frame: np.ndarray, side: Tuple[int, int], rule: Preprocessing, color: str = "rgb"
+) -> np.ndarray:
+    """`fit` one picture, and put its channels in the model's order.
+
+    Args:
+        frame: As for `fit`.
+        side: Height and width of the model's input.
+        rule: What the model expects.
+        color: Order of the frame's channels, ``"rgb"`` or ``"bgr"``; with alpha RGBA or BGRA.
+
+    Returns:
+        ``(1, height, width, 3)`` uint8.
+
+    Raises:
+        TensorMismatchError: The frame is no picture.
+        UnknownNameError: There is no such order of channels.
+    """
     if color not in COLORS:
         raise UnknownNameError("order of channels", color, COLORS)
     pixels = fit(frame, side, rule)
-    return normalise((pixels if color == rule.color else pixels[..., ::-1])[np.newaxis], rule)
+    return (pixels if color == rule.color else pixels[..., ::-1])[np.newaxis]
 
 
 def fit(frame: np.ndarray, side: Tuple[int, int], rule: Preprocessing) -> np.ndarray:

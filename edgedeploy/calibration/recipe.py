@@ -1,0 +1,136 @@
+"""The recipe: from a float network and images to ranges and what keeps INT8 accurate.
+
+In this order, each step on what the one before left (measured: docs/quantization.md):
+
+1. ``equalise``: channels of linked layers share one range (`equalising`, `graph.equalise`).
+2. Ranges of the equalised network, by the method asked for (`ranges`).
+3. Per Q/DQ style, layer by layer behind the quantised layers before: ``round`` the weights by what
+   the layer then reads (`rounding`), and ``correct-bias`` (`correcting`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgedeploy.calibration.correcting import correct
+from edgedeploy.calibration.equalising import choose_scales
+from edgedeploy.calibration.layers import observe_channels
+from edgedeploy.calibration.ranging import measure_ranges
+from edgedeploy.errors import UnknownNameError
+from edgedeploy.graph.equalise import equalise, links
+from edgedeploy.types import QdqStyle, correction_style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import onnx_ir as ir
+
+    from edgedeploy.calibration.feeding import Feed
+    from edgedeploy.types import Array, Correction, TensorRange
+
+EQUALISE, ROUND, CORRECT_BIAS = STEPS = ("equalise", "round", "correct-bias")
+_STYLES = ((QdqStyle.U8, "any"), (QdqStyle.U8, "vnni"), (QdqStyle.S8, "any"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What `follow` found; see `edgedeploy.types.Calibration` for the fields."""
+
+    ranges: Mapping[str, TensorRange]
+    equalisation: Mapping[str, Array]
+    corrections: Mapping[str, Mapping[str, Correction]]
+
+
+def check_steps(steps: Sequence[str]) -> tuple[str, ...]:
+    """Return the steps in the order in which they are taken.
+
+    Raises:
+        UnknownNameError: There is no such step.
+    """
+    for step in steps:
+        if step not in STEPS:
+            raise UnknownNameError("step of the recipe", step, STEPS)
+    return tuple(step for step in STEPS if step in steps)
+
+
+def follow(
+    model: ir.Model,
+    feed: Feed,
+    sample: Feed,
+    *,
+    method: str,
+    steps: Sequence[str] = STEPS,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Result:
+    """Take the steps asked for.
+
+    Args:
+        model: Float, batch norm folded, of a fixed size; equalised in place.
+        feed: What extremes, means and ranges are measured on; read once for each.
+        sample: What the layers are corrected on; kept in memory as integers.
+        method: Of choosing ranges.
+        steps: Of `STEPS`.
+        threads: Of ONNX Runtime; None leaves it the choice.
+        progress: Called with (units done, units in all).
+    """
+    styles = _STYLES if {ROUND, CORRECT_BIAS} & set(steps) else ()
+    stages = _Stages(progress, 1 + bool(steps) + len(styles), len(feed.images.entries))
+    scales: dict[str, Array] = {}
+    means: dict[str, Array] = {}
+    if steps:
+        scales, means = _equalise(model, feed.batches(stages.next()), steps, threads)
+    ranges = measure_ranges(model, feed.batches(stages.next()), method=method, threads=threads)
+    return Result(
+        ranges=ranges,
+        equalisation=scales,
+        corrections={
+            correction_style(style, x86): correct(
+                model,
+                ranges,
+                style,
+                sample.batches(),
+                means,
+                any_x86=x86 == "any",
+                rounding=ROUND in steps,
+                bias=CORRECT_BIAS in steps,
+                threads=threads,
+                progress=stages.next(),
+            )
+            for style, x86 in styles
+        },
+    )
+
+
+def _equalise(
+    model: ir.Model, batches: Iterable[Array], steps: Sequence[str], threads: int | None
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Equalise the model if asked to; return the scales, and the means of its layers' outputs."""
+    found = links(model.graph)
+    seen = observe_channels(model, [link.name for link in found], batches, threads=threads)
+    scales = choose_scales(model.graph, seen.largest) if EQUALISE in steps else {}
+    means = dict(seen.means)
+    for link in found:
+        name = link.producer.outputs[0].name or ""
+        if link.name in scales:
+            means[name] = means[name] * scales[link.name]
+    equalise(model, scales)
+    return scales, means
+
+
+class _Stages:
+    """Turns the progress of one stage after another into one count of units."""
+
+    def __init__(self, report: Callable[[int, int], None], count: int, units: int) -> None:
+        self._report, self._total, self._units = report, count * units, units
+        self._begun = 0
+
+    def next(self) -> Callable[[int, int], None]:
+        start = self._begun * self._units
+        self._begun += 1
+
+        def moved(done: int, total: int) -> None:
+            self._report(start + self._units * done // total, self._total)
+
+        return moved
