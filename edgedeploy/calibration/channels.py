@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgedeploy.types import Array
 
 CHANNEL_BINS = 64
-_BLOCK = 1 << 18  # values counted at once: small enough for the cache, large enough for NumPy
+_BLOCK = 1 << 16  # values counted at once: what they need stays in the cache
 _EXACT = 1 << 24  # up to here float32 holds every whole number
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 BINS = 4096
 SMALLEST_EXPONENT = -100
-_BLOCK = 1 << 18  # values counted at once: small enough for the cache, large enough for NumPy
+_BLOCK = 1 << 16  # values counted at once: what they need stays in the cache
 
 
 class Histogram:

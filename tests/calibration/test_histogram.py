@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -47,6 +48,14 @@ def test_every_value_lies_in_the_bin_that_counts_it(values: np.ndarray) -> None:
 def test_at_least_half_of_a_signs_bins_are_in_reach(values: np.ndarray) -> None:
     histogram = _of(values)
     assert BINS / 2 <= np.abs(values.astype(np.float64)).max() / histogram.width < BINS
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(value: float) -> None:
+    histogram = _of(np.ones(3, np.float32))
+    with pytest.raises(ValueError, match="the values lie between"):
+        histogram.add(np.array([0.0, value], np.float32))
+    assert histogram.counts.sum() == 3
 
 
 def test_zeros_alone_are_counted() -> None:
