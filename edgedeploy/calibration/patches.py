@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from edgedeploy.types import Array
 
-LARGEST_SAMPLE = 1 << 24  # values gathered for one layer's moments: 64 MB
+# of each column of a layer's moments: an error of some 4 % in the worst direction
+_SAMPLES, _SAMPLES_PER_COLUMN = 2048, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,11 @@ def mean_input(codes: Array, geometry: Geometry, zero: int) -> Array:
     if codes.ndim != 4:
         flat: Array = codes.mean(axis=0)[None] - zero
         return flat
-    total = codes.sum(axis=0, dtype=np.int64) - zero * len(codes)
-    padded = _padded(total[None], geometry, 0)
-    size = geometry.positions(*padded.shape[2:])
-    taps = [window.mean(axis=(0, 2, 3)) for window in _windows(padded, geometry, size)]
+    total = codes.sum(axis=0, dtype=np.int32) - zero * len(codes)
+    top, left, bottom, right = geometry.pads
+    padded = np.pad(total, ((0, 0), (top, bottom), (left, right)))
+    size = geometry.positions(*padded.shape[1:])
+    taps = [window.mean(axis=(1, 2)) for window in _windows(padded, geometry, size)]
     mean = np.stack(taps, axis=1) / len(codes)  # (C, taps)
     return mean.reshape(geometry.groups, -1)
 
@@ -126,48 +128,30 @@ def centred_moments(codes: Array, geometry: Geometry, zero: int) -> Array:
 
 def _sample(codes: Array, geometry: Geometry, zero: int) -> Array:
     """Gather ``(groups, columns, samples)`` float32."""
+    pictures, channels, height, width = codes.shape
     taps = geometry.kernel[0] * geometry.kernel[1]
-    wanted = max(LARGEST_SAMPLE // (codes.shape[1] * taps), 1)
-    pictures = codes[:: -(-len(codes) // wanted)]
-    padded = _padded(pictures, geometry, zero)
-    rows, columns = geometry.positions(*padded.shape[2:])
-    count = min(max(wanted // len(pictures), 1), rows * columns)
-    if count == rows * columns:
-        windows = [
-            window.transpose(1, 0, 2, 3).reshape(codes.shape[1], -1)
-            for window in _windows(padded, geometry, (rows, columns))
-        ]
-    else:
-        draw = np.random.default_rng(zlib.crc32(geometry.name.encode()))
-        chosen = np.sort(draw.choice(rows * columns, count, replace=False))
-        windows = [
-            padded[:, :, y, x].transpose(1, 0, 2).reshape(codes.shape[1], -1)
-            for y, x in _places(geometry, chosen // columns, chosen % columns)
-        ]
-    gathered = np.stack(windows, axis=1).astype(np.float32)  # (C, taps, samples)
-    return gathered.reshape(geometry.groups, -1, gathered.shape[2])
-
-
-def _padded(values: Array, geometry: Geometry, filler: int) -> Array:
+    wanted = _SAMPLES + _SAMPLES_PER_COLUMN * taps * channels // geometry.groups
     top, left, bottom, right = geometry.pads
-    if not any(geometry.pads):
-        return values
-    around = ((0, 0), (0, 0), (top, bottom), (left, right))
-    return np.pad(values, around, constant_values=filler)
+    rows, columns = geometry.positions(height + top + bottom, width + left + right)
+    count = min(-(-wanted // pictures), rows * columns)
+    draw = np.random.default_rng(zlib.crc32(geometry.name.encode()))
+    chosen = np.sort(draw.choice(rows * columns, count, replace=False))
+    down, along = geometry.strides
+    gathered = np.empty((channels, taps, pictures, count), np.float32)
+    for tap, (y, x) in enumerate(_offsets(geometry)):
+        row = chosen // columns * down + y - top
+        column = chosen % columns * along + x - left
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        met = codes[:, :, row.clip(0, height - 1), column.clip(0, width - 1)].transpose(1, 0, 2)
+        gathered[:, tap] = np.where(inside, met, zero)
+    return gathered.reshape(geometry.groups, -1, pictures * count)
 
 
 def _windows(padded: Array, geometry: Geometry, size: tuple[int, int]) -> list[Array]:
     """Return, tap by tap, the view of the values that the tap meets."""
     (down, along), (rows, columns) = geometry.strides, size
     bottom, right = down * (rows - 1) + 1, along * (columns - 1) + 1
-    return [
-        padded[:, :, y : y + bottom : down, x : x + right : along] for y, x in _offsets(geometry)
-    ]
-
-
-def _places(geometry: Geometry, rows: Array, columns: Array) -> list[tuple[Array, Array]]:
-    down, along = geometry.strides
-    return [(rows * down + y, columns * along + x) for y, x in _offsets(geometry)]
+    return [padded[:, y : y + bottom : down, x : x + right : along] for y, x in _offsets(geometry)]
 
 
 def _offsets(geometry: Geometry) -> list[tuple[int, int]]:
