@@ -122,18 +122,19 @@ def _watch(
         if name not in present
     )
     loaded = session(proto, threads)
+    found: dict[str, Array] = {}
 
-    def see(name: str, values: Array) -> None:
+    def see(name: str) -> None:
         try:
-            watchers[name](values)
+            watchers[name](found.pop(name))  # freed before the next picture's are made
         except ValueError as error:
             raise _not_finite(name) from error
 
     with ThreadPoolExecutor(min(threads or os.cpu_count() or 1, _MOST_THREADS)) as pool:
         for picture in pictures(batches):
-            values = [picture, *loaded.run(watched, {feed: picture})]
-            found = dict(zip([feed, *watched], values, strict=True))
-            for _ in pool.map(see, watchers, [found[name] for name in watchers]):
+            found.update(zip(watched, loaded.run(watched, {feed: picture}), strict=True))
+            found[feed] = picture
+            for _ in pool.map(see, watchers):
                 pass  # an error in a watcher is raised here
 
 
