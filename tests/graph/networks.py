@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgedeploy.types import TensorRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
     import onnx
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 CLASSES = 5
 
 
-class _Graph:
-    def __init__(self, *, norm: bool, auto_pad: bool) -> None:
+class Sketch:
+    """A network in the making; weights are random, the same every time."""
+
+    def __init__(self, *, norm: bool = False, auto_pad: bool = False) -> None:
         self.norm, self.auto_pad = norm, auto_pad
         self.rng = np.random.default_rng(7)
         self.nodes: list[onnx.NodeProto] = []
@@ -40,16 +42,23 @@ class _Graph:
         return output
 
     def convolve(
-        self, value: str, name: str, shape: tuple[int, ...], *, act: str = "Clip", **attributes: Any
+        self,
+        value: str,
+        name: str,
+        shape: tuple[int, ...],
+        *,
+        act: str = "Clip",
+        bias: bool = True,
+        **attributes: Any,
     ) -> str:
         weight = self.rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
         inputs = [value, self.constant(f"{name}/w", weight)]
-        if not self.norm:
+        if bias and not self.norm:
             inputs.append(self.constant(f"{name}/b", self.rng.normal(size=shape[0]) * 0.3))
         if self.auto_pad:
             attributes["auto_pad"] = "SAME_UPPER"
         elif shape[2] == 3:
-            attributes["pads"] = [1] * 4
+            attributes.setdefault("pads", [1] * 4)
         value = self.node("Conv", inputs, f"{name}/conv", **attributes)
         if self.norm:
             value = self.node(
@@ -59,6 +68,30 @@ class _Graph:
             bounds = ["low", "high"] if act == "Clip" else []
             value = self.node(act, [value, *bounds], f"{name}/act")
         return value
+
+    def model(
+        self,
+        output: str,
+        *,
+        opset: int = 13,
+        batch: int | str = "n",
+        sides: tuple[int | str, int | str] = (16, 16),
+        output_shape: Sequence[int | str] | None = None,
+    ) -> ir.Model:
+        """Return the network with the input ``image``, ``(batch, 3, *sides)``."""
+        image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, *sides])
+        proto = helper.make_model(
+            helper.make_graph(
+                self.nodes,
+                "block",
+                [image],
+                [helper.make_tensor_value_info(output, TensorProto.FLOAT, output_shape)],
+                self.constants,
+            ),
+            opset_imports=[helper.make_opsetid("", opset)],
+            ir_version=7 if opset == 13 else 9,
+        )
+        return ir.serde.deserialize_model(proto)
 
     def _norm(self, name: str, channels: int) -> list[str]:
         size, draw = channels, self.rng
@@ -86,7 +119,7 @@ def block(
     The classifier is a 1x1 convolution, or with ``gemm`` a "Gemm", "GemmNN" (not transposed) or
     "MatMul".
     """
-    graph = _Graph(norm=norm, auto_pad=auto_pad)
+    graph = Sketch(norm=norm, auto_pad=auto_pad)
     stem = graph.convolve("image", "stem", (8, 3, 3, 3), strides=[2, 2])
     value = graph.convolve(stem, "expand", (16, 8, 1, 1))
     value = graph.convolve(value, "depthwise", (16, 1, 3, 3), group=16)
@@ -109,19 +142,43 @@ def block(
         value = graph.node("Flatten", [value], "logits")
     if softmax:
         value = graph.node("Softmax", [value], "probabilities", axis=1)
-    shape: list[str | int | None] | None = ["n", CLASSES] if output_shape else None
-    proto = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "block",
-            [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, *sides])],
-            [helper.make_tensor_value_info(value, TensorProto.FLOAT, shape)],
-            graph.constants,
-        ),
-        opset_imports=[helper.make_opsetid("", opset)],
-        ir_version=7 if opset == 13 else 9,
+    shape = ("n", CLASSES) if output_shape else None
+    return graph.model(value, opset=opset, sides=sides, output_shape=shape)
+
+
+def mixed(*, classifier: str = "Gemm", constants: bool = False) -> ir.Model:
+    """What `block` has not: a Pad before a stride, no biases, dilation, groups, plain ReLU.
+
+    The classifier is a "Gemm" or "MatMul" behind Flatten. With ``constants``, weights and bounds
+    are Constant nodes instead of initialisers.
+    """
+    graph = Sketch()
+    pads = numpy_helper.from_array(np.array([0, 0, 0, 0, 0, 0, 1, 1]), "stem/pads")
+    graph.constants.append(pads)
+    value = graph.node("Pad", ["image", "stem/pads"], "stem/pad")
+    value = graph.convolve(value, "stem", (8, 3, 3, 3), strides=[2, 2], pads=[0] * 4)
+    value = graph.convolve(
+        value, "depthwise", (8, 1, 3, 3), group=8, dilations=[2, 2], pads=[2] * 4, act="Relu"
     )
-    return ir.serde.deserialize_model(proto)
+    skip = graph.convolve(value, "grouped", (12, 4, 3, 3), group=2, bias=False, act="Relu")
+    value = graph.convolve(skip, "project", (12, 12, 1, 1), bias=False, act="")
+    value = graph.node("Add", [value, skip], "add")
+    value = graph.convolve(value, "head", (10, 12, 3, 3), act="Relu", pads=[0, 1, 1, 0])
+    value = graph.node("GlobalAveragePool", [value], "pool")
+    value = graph.node("Flatten", [value], "features")
+    weight = graph.constant("classifier/w", graph.rng.normal(size=(10, CLASSES)))
+    if classifier == "Gemm":
+        bias = graph.constant("classifier/b", graph.rng.normal(size=CLASSES))
+        value = graph.node("Gemm", [value, weight, bias], "logits")
+    else:
+        value = graph.node("MatMul", [value, weight], "logits")
+    if constants:
+        graph.nodes[:0] = [
+            helper.make_node("Constant", [], [tensor.name], name=tensor.name, value=tensor)
+            for tensor in graph.constants
+        ]
+        graph.constants.clear()
+    return graph.model(value)
 
 
 def pictures(count: int = 4, side: int = 16) -> npt.NDArray[np.float32]:
