@@ -23,7 +23,7 @@ def round_weights(
     The error of a layer's output is eᵀ·H·e with e the error of one output channel's weights and H
     the second moments of its inputs, about their mean: the mean is what the bias corrects. Columns
     with the largest moments come first. The largest weight of each channel stays what it is, so
-    that quantising the result again gives the same integers.
+    that quantising the result again gives the same integers; only a neighbour may take from it.
 
     Args:
         weight: ``(groups, rows, columns)`` float32: output channels by inputs and taps.
