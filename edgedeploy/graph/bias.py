@@ -15,14 +15,18 @@ if TYPE_CHECKING:
 
 
 def bias_of(node: ir.Node) -> Array | None:
-    """Return a layer's own bias; None where it has none, as a MatMul never has."""
+    """Return a layer's own constant bias; None where it has none, as a MatMul never has."""
     return array_of(node.inputs[2]) if len(node.inputs) > 2 else None
 
 
 def takes_bias(node: ir.Node) -> bool:
     """Return whether a weighted node has a place for a bias of one number a channel."""
+    if node.op_type not in ("Conv", "Gemm"):
+        return False
     bias = bias_of(node)
-    return node.op_type in ("Conv", "Gemm") and (bias is None or bias.ndim == 1)
+    if bias is None:  # left out, unless it depends on the input
+        return len(node.inputs) < 3 or node.inputs[2] is None
+    return bias.ndim == 1
 
 
 def correct_bias(graph: ir.Graph, node: ir.Node, shift: Array) -> Array:

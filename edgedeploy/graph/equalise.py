@@ -57,7 +57,7 @@ def equalise(model: ir.Model, scales: Mapping[str, Array]) -> None:
 
     Args:
         model: float32, batch norm folded; changed in place.
-        scales: By `Link.name`, ``(channels,)``; at least 1 where the link has a ceiling.
+        scales: By `Link.name`, ``(channels,)``; above 0, at least 1 where the link has a ceiling.
 
     Source:
         Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias
@@ -85,6 +85,12 @@ def _check(name: str, scale: Array, link: Link | None) -> None:
         raise BuildError(
             f"the calibration has {scale.size} equalisation scales for {name}, "
             f"which has {channels} channels",
+            fix=fix,
+        )
+    wrong = scale[~((scale > 0) & np.isfinite(scale))]
+    if wrong.size:
+        raise BuildError(
+            f"the calibration scales a channel of {name} by {wrong[0]:g}, it must be above 0",
             fix=fix,
         )
     if link.ceiling is not None and (scale < 1).any():
@@ -120,8 +126,16 @@ def _links_from(producer: ir.Node) -> Iterator[Link]:
 
 
 def _fits(producer: ir.Node, consumer: ir.Node) -> bool:
+    if not (_on_axis_1(producer, producer.outputs[0]) and _on_axis_1(consumer, consumer.inputs[0])):
+        return False
     produced = np.asarray(array_of(producer.inputs[1])).shape[output_axis(producer)]
     return bool(produced == _groups(consumer) * _inputs_per_group(consumer))
+
+
+def _on_axis_1(node: ir.Node, value: ir.Value | None) -> bool:
+    """Return whether what a layer reads or computes has its channels there: a MatMul's are last."""
+    shape = None if value is None else value.shape
+    return node.op_type != "MatMul" or (shape is not None and len(shape) == 2)
 
 
 def _groups(node: ir.Node) -> int:

@@ -178,7 +178,7 @@ def mixed(*, classifier: str = "Gemm", constants: bool = False) -> ir.Model:
             for tensor in graph.constants
         ]
         graph.constants.clear()
-    return graph.model(value)
+    return graph.model(value, output_shape=("n", CLASSES))
 
 
 def pictures(count: int = 4, side: int = 16) -> npt.NDArray[np.float32]:
