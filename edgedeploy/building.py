@@ -197,6 +197,7 @@ def source(
             style,
             any_x86=spec.x86 == "any",
             corrections=calibration.corrections.get(correction_style(style, spec.x86)),
+            floats=calibration.left_float.get(correction_style(style, spec.x86), ()),
         )
     if half:
         to_float16(graph)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgedeploy.errors import FileError, UsageError
 from edgedeploy.files import write_atomically
+from edgedeploy.labelling import labels_of, offset_of
 from edgedeploy.runtime.choosing import BACKENDS
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedeploy.images import ImageSet
+    from edgedeploy.labelling import ClassOffset, Labels
     from edgedeploy.runtime.manifest import Manifest
     from edgedeploy.runtime.runtime import Runtime
     from edgedeploy.types import Array
@@ -26,9 +28,6 @@ SCHEMA = "edgedeploy.eval/1"
 FILE = "eval.json"
 
 _TOP = 5
-_IMAGENET_WITH_BACKGROUND = 1001
-
-ClassOffset = int | Literal["auto"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +65,6 @@ class Evaluation:
     agreement_reason: str | None
     reference: str | None
     date: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Labels:
-    """Right answers as the data numbers them; None where it is not labelled, and why."""
-
-    indices: Array | None
-    reason: str | None
-    classes: int = 0
-    numbered: bool = False
 
 
 def evaluate(
@@ -132,9 +121,9 @@ def evaluate_all(
     """
     if not runtimes:
         return {}
-    labels = _labels(images)
+    labels = labels_of(images)
     manifests = {name: runtime.manifest for name, runtime in runtimes.items()}
-    offsets = {n: _offset(labels, _classes(m), class_offset) for n, m in manifests.items()}
+    offsets = {n: offset_of(labels, _classes(m), class_offset) for n, m in manifests.items()}
     best = _best_answers(runtimes, images, progress)
     digest = images.digest()
     results = {}
@@ -170,7 +159,7 @@ def check(runtime: Runtime, images: ImageSet, *, class_offset: ClassOffset = "au
     Raises:
         UsageError: As `evaluate_all`.
     """
-    _offset(_labels(images), _classes(runtime.manifest), class_offset)
+    offset_of(labels_of(images), _classes(runtime.manifest), class_offset)
     runtime.preprocess(np.zeros((1, 1, 3), dtype=np.uint8))
 
 
@@ -258,54 +247,8 @@ def _best_answers(
     return best
 
 
-def _labels(images: ImageSet) -> _Labels:
-    try:
-        indices = np.asarray(images.labels)
-    except FileError as error:
-        return _Labels(None, error.problem)
-    names = list(images.classes.values())
-    if len(names) == 1 and not names[0].isdecimal():
-        return _Labels(None, f"all pictures lie in one folder, {names[0]!r}, which labels nothing")
-    numbered = all(name.isdecimal() for name in names)
-    return _Labels(indices, None, classes=len(names), numbered=numbered)
-
-
-def _offset(labels: _Labels, classes: int, asked: ClassOffset) -> tuple[int | None, str | None]:
-    """Return what to add to the data's indices, and why.
-
-    Raises:
-        UsageError: An index would lie outside the model.
-    """
-    if labels.indices is None:
-        return None, labels.reason
-    if asked == "auto" and not labels.numbered and labels.classes not in (classes, classes - 1):
-        raise UsageError(
-            f"the data has {labels.classes} named class folders, the model {classes} classes: "
-            "which is which cannot be told",
-            fix="name the folders by class index (000, 001, …), or pass --class-offset 0 where "
-            "their sorted order is the model's",
-        )
-    lowest, highest = int(labels.indices.min()), int(labels.indices.max())
-    offset, reason = 0, f"class indices 0 to {highest} are among the model's {classes}"
-    if asked != "auto":
-        offset, reason = asked, "it was asked for"
-    elif classes == highest + 2 or classes == _IMAGENET_WITH_BACKGROUND > highest + 1:
-        offset = 1
-        reason = (
-            f"the model has {classes} classes, the data's indices end at {highest}: "
-            "background comes first"
-        )
-    if lowest + offset < 0 or highest + offset >= classes:
-        raise UsageError(
-            f"the data has class indices {lowest} to {highest} (offset {offset}), "
-            f"the model has {classes} classes, 0 to {classes - 1}",
-            fix="pass the data that the model was trained for, or --class-offset N",
-        )
-    return offset, reason
-
-
 def _accuracy(
-    best: Array, labels: _Labels, offset: int | None, classes: int
+    best: Array, labels: Labels, offset: int | None, classes: int
 ) -> tuple[float | None, float | None]:
     if labels.indices is None or offset is None:
         return None, None

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from edgedeploy.evaluating import Evaluation
     from edgedeploy.images import ImageSet
+    from edgedeploy.labelling import ClassOffset
     from edgedeploy.model_file import ModelHints
     from edgedeploy.profiling.measuring import ProfileSpec
     from edgedeploy.profiling.records import ProfileRecord
@@ -249,7 +250,7 @@ def evaluate(
     folders: Sequence[Path],
     images: ImageSet,
     *,
-    class_offset: evaluating.ClassOffset,
+    class_offset: ClassOffset,
     hints: ModelHints,
     threads: int | None = None,
     skip: Callable[[Failure], None] | None = None,

@@ -216,6 +216,29 @@ class Correction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What it took to keep INT8 within a budget, in one Q/DQ style.
+
+    Attributes:
+        measure: ``"top-1"``: points of top-1 lost; ``"answers changed"``: answers that are not
+            the float network's any more, in percent, which no loss of top-1 exceeds.
+        images: How many it was measured on.
+        before: With every layer in INT8.
+        after: With ``left_float`` in float.
+        left_float: Outputs of the layers left in float, the most harmful first.
+        harms: By the output of every layer, how much the mean KL divergence from the float
+            network's answers falls with that layer alone in float; empty where nobody asked.
+    """
+
+    measure: str
+    images: int
+    before: float
+    after: float
+    left_float: tuple[str, ...] = ()
+    harms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """Ranges of a model's activations, measured on images, with where they come from.
 
@@ -233,6 +256,8 @@ class Calibration:
         corrections: By `correction_style`, then by the layer's output in ONNX.
         steps: What was done beyond ranges; see `edgedeploy.calibration.recipe.STEPS`.
         unreadable: By name in the set, why an image asked for was left out.
+        max_drop: How many points INT8 may lose; None where no budget was given.
+        spending: What keeping to the budget took, by `correction_style`; empty without a budget.
         sha256: Of the file, ``""`` before it is written.
     """
 
@@ -248,7 +273,14 @@ class Calibration:
     corrections: Mapping[str, Mapping[str, Correction]] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    max_drop: float | None = None
+    spending: Mapping[str, Spending] = field(default_factory=dict)
     sha256: str = ""
+
+    @property
+    def left_float(self) -> dict[str, tuple[str, ...]]:
+        """Outputs of the layers that are not quantised, by `correction_style`."""
+        return {style: found.left_float for style, found in self.spending.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

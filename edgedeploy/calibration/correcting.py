@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from edgedeploy.calibration.patches import (
     by_group,
@@ -30,7 +29,7 @@ from edgedeploy.graph.qdq import quantise_activations
 from edgedeploy.types import Correction, QdqStyle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     import onnx_ir as ir
 
@@ -47,6 +46,7 @@ def correct(
     any_x86: bool = True,
     rounding: bool = True,
     bias: bool = True,
+    floats: Collection[str] = (),
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Correction]:
@@ -66,6 +66,7 @@ def correct(
         any_x86: In the style u8, bound what saturates on CPUs without VNNI.
         rounding: Whether to choose how weights are rounded; False leaves the nearest.
         bias: Whether to correct biases; False leaves them.
+        floats: Outputs of layers that stay in float; they are not corrected.
         threads: Of ONNX Runtime; None leaves it the choice.
         progress: Called with (layers done, layers in all) after each.
 
@@ -76,16 +77,19 @@ def correct(
         Bias: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias
         Correction", section 4.2, appendix D (empirical).
     """
-    layers = place(model.graph, style).weighted
+    layers = place(model.graph, style, floats).weighted
+    if not layers:
+        return {}
     quantised = model.clone()
-    LiftConstantsToInitializersPass()(quantised)
-    quantise_activations(quantised, ranges, style)
-    segments = Segments(quantised, [node.outputs[0].name or "" for node in layers], threads)
+    cuts = place(quantised.graph, style, floats).weighted
+    quantise_activations(quantised, ranges, style, floats=floats)
+    names = [node.outputs[0].name or "" for node in cuts]  # the graph's own output has another now
+    segments = Segments(quantised, names, threads)
     segments.start(pictures)
     found: dict[str, Correction] = {}
     for number, node in enumerate(layers, start=1):
         name = node.outputs[0].name or ""
-        layer = _Layer(node, *segments.input_of(name), style, any_x86=any_x86)
+        layer = _Layer(node, *segments.input_of(names[number - 1]), style, any_x86=any_x86)
         whole = layer.round() if rounding else layer.nearest
         weight, shift = layer.floats(whole), np.zeros_like(layer.bias)
         if takes_bias(node) and layer.geometry is not None:
@@ -123,7 +127,9 @@ class _Layer:
         )
         self._bounded = encoding is not None and any_x86
         self.nearest, _ = encode_weight(self._weight, self._axis, self._scale)
-        self.bias = np.zeros_like(self._scale) if bias is None else bias
+        self.bias = np.zeros_like(self._scale)
+        if bias is not None and takes_bias(node):
+            self.bias = np.broadcast_to(bias, self._scale.shape)
 
     def round(self) -> Array:
         """Return int8 weights that make the layer's output err least."""

@@ -12,8 +12,8 @@ import onnxruntime as ort
 from edgedeploy import model_file
 from edgedeploy.calibration.feeding import Feed
 from edgedeploy.calibration.ranges import AUTO, METHODS
-from edgedeploy.calibration.recipe import STEPS, check_steps, follow
-from edgedeploy.errors import UnknownNameError
+from edgedeploy.calibration.recipe import STEPS, Budget, check_steps, follow
+from edgedeploy.errors import UnknownNameError, UsageError
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.types import Calibration
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_METHOD = AUTO
 LARGEST_SAMPLE = 200
+LARGEST_DROP = 100
 
 
 def measure(
@@ -37,6 +38,7 @@ def measure(
     preprocessing: Preprocessing,
     method: str = DEFAULT_METHOD,
     steps: Sequence[str] = STEPS,
+    max_drop: float | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibration:
@@ -54,29 +56,44 @@ def measure(
             or the squared error is least; ``"percentile"``: cut at 99.99 %; ``"auto"``: of all
             these, tensor by tensor, what harms its readers least.
         steps: What to do beyond ranges, of `recipe.STEPS`; see `recipe`.
+        max_drop: How many points INT8 may lose, above 0: layers stay in float until it loses no
+            more, which is measured on the pictures that corrections are. Points of top-1 where the
+            pictures are labelled by the model's classes, else answers changed, in percent. None
+            leaves all layers in INT8 and measures no loss.
         threads: Of ONNX Runtime; None leaves it the choice.
         progress: Called with (units done, units in all); each pass over the pictures has as many
-            units as there are pictures, and so has each style that is corrected.
+            units as there are pictures, and so has each style that is corrected, or kept within
+            its budget.
 
     Returns:
         Ranges that all contain 0; its ``sha256`` is empty until it is written and read.
 
     Raises:
         UnknownNameError: There is no such method, or no such step.
-        UsageError: The model has another size.
+        UsageError: The model has another size, or ``max_drop`` is no share of all pictures.
         FileError: More than 5 % of the pictures cannot be read, or the model cannot be run.
     """
     if method not in METHODS:
         raise UnknownNameError("calibration method", method, METHODS)
+    _check_budget(max_drop)
     graph = ir.serde.deserialize_model(model_file.load_proto(model.path))
     fix_size(graph, side)
     fold_batch_norm(graph)
     taken = check_steps(steps)
     few = len(images.entries) <= LARGEST_SAMPLE
     feed = Feed(images=images, side=side, preprocessing=preprocessing, keep=few)
-    sample = feed if few else replace(feed, images=images.evenly(LARGEST_SAMPLE), keep=True)
+    sample = feed
+    if not few:
+        sample = replace(feed, images=images.evenly(LARGEST_SAMPLE), keep=True, unreadable={})
     result = follow(
-        graph, feed, sample, method=method, steps=taken, threads=threads, progress=progress
+        graph,
+        feed,
+        sample,
+        method=method,
+        steps=taken,
+        budget=None if max_drop is None else Budget(max_drop=max_drop, softmax=model.softmax),
+        threads=threads,
+        progress=progress,
     )
     return Calibration(
         model_sha256=model.sha256,
@@ -91,7 +108,17 @@ def measure(
         steps=taken,
         versions=_versions(),
         unreadable=feed.unreadable,
+        max_drop=max_drop,
+        spending=result.spending,
     )
+
+
+def _check_budget(max_drop: float | None) -> None:
+    if max_drop is not None and not 0 < max_drop <= LARGEST_DROP:
+        raise UsageError(
+            f"the budget is {max_drop:g} points, it must be above 0 and at most {LARGEST_DROP}",
+            fix="pass percentage points, e.g. --max-drop 0.5, or leave it out",
+        )
 
 
 def is_current(
@@ -103,12 +130,14 @@ def is_current(
     preprocessing: Preprocessing,
     method: str = DEFAULT_METHOD,
     steps: Sequence[str] = STEPS,
+    max_drop: float | None = None,
 ) -> bool:
     """Return whether `measure` with these arguments would give ``calibration`` again."""
     same = (
         calibration.model_sha256 == model.sha256
         and calibration.method == method
         and calibration.steps == check_steps(steps)
+        and calibration.max_drop == max_drop
         and calibration.side == side
         and calibration.preprocessing == preprocessing
         and dict(calibration.versions) == _versions()

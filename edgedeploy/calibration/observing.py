@@ -167,8 +167,16 @@ def _reduce(proto: onnx.ModelProto, names: Sequence[str], kind: str) -> str:
     return output
 
 
-def session(proto: onnx.ModelProto, threads: int | None) -> ort.InferenceSession:
+def session(
+    proto: onnx.ModelProto, threads: int | None, *, as_written: bool = False
+) -> ort.InferenceSession:
     """Load a model into ONNX Runtime.
+
+    Args:
+        proto: The model.
+        threads: None leaves ONNX Runtime the choice.
+        as_written: Compute Q/DQ pairs and what lies between them in float, as the graph says,
+            with no kernel for integers in their place.
 
     Raises:
         FileError: ONNX Runtime refuses it.
@@ -177,6 +185,8 @@ def session(proto: onnx.ModelProto, threads: int | None) -> ort.InferenceSession
     options.log_severity_level = 4  # the error says it once
     options.intra_op_num_threads = threads or 0
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others count
+    if as_written:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         return ort.InferenceSession(
             proto.SerializeToString(), options, providers=["CPUExecutionProvider"]

@@ -6,13 +6,18 @@ In this order, each step on what the one before left (measured: docs/quantizatio
 2. Ranges of the equalised network, by the method asked for (`ranges`).
 3. Per Q/DQ style, layer by layer behind the quantised layers before: ``round`` the weights by what
    the layer then reads (`rounding`), and ``correct-bias`` (`correcting`).
+4. With a budget, per style: layers are left in float until it is kept, and the others corrected
+   anew (`budget`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from edgedeploy.calibration.answers import Exam, right_answers, scores
+from edgedeploy.calibration.budget import Candidate, keep_within
 from edgedeploy.calibration.correcting import correct
 from edgedeploy.calibration.equalising import choose_scales
 from edgedeploy.calibration.layers import observe_channels
@@ -22,12 +27,12 @@ from edgedeploy.graph.equalise import equalise, links
 from edgedeploy.types import QdqStyle, correction_style
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import onnx_ir as ir
 
     from edgedeploy.calibration.feeding import Feed
-    from edgedeploy.types import Array, Correction, TensorRange
+    from edgedeploy.types import Array, Correction, Spending, TensorRange
 
 EQUALISE, ROUND, CORRECT_BIAS = STEPS = ("equalise", "round", "correct-bias")
 _STYLES = ((QdqStyle.U8, "any"), (QdqStyle.U8, "vnni"), (QdqStyle.S8, "any"))
@@ -40,6 +45,20 @@ class Result:
     ranges: Mapping[str, TensorRange]
     equalisation: Mapping[str, Array]
     corrections: Mapping[str, Mapping[str, Correction]]
+    spending: Mapping[str, Spending]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What INT8 may lose.
+
+    Attributes:
+        max_drop: In points, above 0; see `edgedeploy.types.Spending.measure`.
+        softmax: Whether the network's outputs are probabilities.
+    """
+
+    max_drop: float
+    softmax: bool
 
 
 def check_steps(steps: Sequence[str]) -> tuple[str, ...]:
@@ -61,6 +80,7 @@ def follow(
     *,
     method: str,
     steps: Sequence[str] = STEPS,
+    budget: Budget | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Result:
@@ -72,35 +92,75 @@ def follow(
         sample: What the layers are corrected on; kept in memory as integers.
         method: Of choosing ranges.
         steps: Of `STEPS`.
+        budget: None leaves every layer in INT8, and does not measure what that loses.
         threads: Of ONNX Runtime; None leaves it the choice.
         progress: Called with (units done, units in all).
     """
-    styles = _STYLES if {ROUND, CORRECT_BIAS} & set(steps) else ()
-    stages = _Stages(progress, 1 + bool(steps) + len(styles), len(feed.images.entries))
+    correcting = bool({ROUND, CORRECT_BIAS} & set(steps))
+    parts = len(_STYLES) * (correcting + (budget is not None))
+    stages = _Stages(progress, 1 + bool(steps) + parts, len(feed.images.entries))
     scales: dict[str, Array] = {}
     means: dict[str, Array] = {}
     if steps:
         scales, means = _equalise(model, feed.batches(stages.next()), steps, threads)
     ranges = measure_ranges(model, feed.batches(stages.next()), method=method, threads=threads)
-    return Result(
-        ranges=ranges,
-        equalisation=scales,
-        corrections={
-            correction_style(style, x86): correct(
-                model,
-                ranges,
-                style,
-                sample.batches(),
-                means,
-                any_x86=x86 == "any",
-                rounding=ROUND in steps,
-                bias=CORRECT_BIAS in steps,
-                threads=threads,
+    exam = None if budget is None else _exam(model, feed, sample, budget, threads)
+    corrections: dict[str, Mapping[str, Correction]] = {}
+    spending: dict[str, Spending] = {}
+    for style, x86 in _STYLES:
+        name = correction_style(style, x86)
+        candidate = Candidate(
+            model=model, ranges=ranges, style=style, any_x86=x86 == "any", threads=threads
+        )
+        correct_again = partial(_correct, candidate, sample, means, steps)
+        found = correct_again(progress=stages.next()) if correcting else {}
+        if budget is not None and exam is not None:
+            spending[name], found = keep_within(
+                budget.max_drop,
+                candidate,
+                exam,
+                sample,
+                found,
+                correct_again=correct_again,
                 progress=stages.next(),
             )
-            for style, x86 in styles
-        },
+        if correcting:
+            corrections[name] = found
+    return Result(ranges=ranges, equalisation=scales, corrections=corrections, spending=spending)
+
+
+def _correct(
+    candidate: Candidate,
+    sample: Feed,
+    means: Mapping[str, Array],
+    steps: Sequence[str],
+    floats: Collection[str] = (),
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Correction]:
+    """Measure the corrections that the steps ask for, with some layers in float."""
+    if not {ROUND, CORRECT_BIAS} & set(steps):
+        return {}
+    return correct(
+        candidate.model,
+        candidate.ranges,
+        candidate.style,
+        sample.batches(),
+        means,
+        any_x86=candidate.any_x86,
+        rounding=ROUND in steps,
+        bias=CORRECT_BIAS in steps,
+        floats=floats,
+        threads=candidate.threads,
+        progress=progress,
     )
+
+
+def _exam(model: ir.Model, feed: Feed, sample: Feed, budget: Budget, threads: int | None) -> Exam:
+    """Let the float network answer, and find what would have been right."""
+    floats = scores(model, sample.batches(), threads=threads)
+    right = right_answers(feed.images, sample.images, sample.unreadable, floats.shape[1])
+    return Exam(floats=floats, right=right, softmax=budget.softmax)
 
 
 def _equalise(

@@ -23,7 +23,8 @@ from edgedeploy.errors import FileError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgedeploy.evaluating import ClassOffset, Evaluation
+    from edgedeploy.evaluating import Evaluation
+    from edgedeploy.labelling import ClassOffset
 
 
 def register(app: typer.Typer) -> None:

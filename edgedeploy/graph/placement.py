@@ -9,7 +9,7 @@ from edgedeploy.graph.constants import array_of, scalar_of
 from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     import onnx_ir as ir
 
@@ -34,7 +34,7 @@ class Placement:
     weighted: tuple[ir.Node, ...]
 
 
-def place(graph: ir.Graph, style: QdqStyle) -> Placement:
+def place(graph: ir.Graph, style: QdqStyle, floats: Collection[str] = ()) -> Placement:
     """Decide where Q/DQ pairs go; the graph stays as it is.
 
     u8 (ONNX Runtime, OpenVINO): on every input and output of a convolution, matrix product, Add
@@ -42,11 +42,20 @@ def place(graph: ir.Graph, style: QdqStyle) -> Placement:
     an Add's inputs not on the one that a convolution computes for it alone, so that the sum is
     fused into that convolution. Neither style puts anything between a convolution and its ReLU.
 
+    Args:
+        graph: Batch norm folded.
+        style: Of the Q/DQ pairs.
+        floats: Outputs of convolutions and matrix products that stay in float: they ask for no
+            pair, and what others ask for stays. Where all of them do, nothing is quantised.
+
     Source:
         NVIDIA TensorRT developer guide, "Q/DQ layer-placement recommendations";
         ONNX Runtime, "Quantize ONNX models", QDQ format.
     """
-    weighted = tuple(node for node in graph if is_weighted(node))
+    layers = [node for node in graph if is_weighted(node)]
+    weighted = tuple(node for node in layers if node.outputs[0].name not in floats)
+    if layers and not weighted:
+        return Placement((), ())
     wanted: set[ir.Value] = set()
     for node in graph:
         if node in weighted:

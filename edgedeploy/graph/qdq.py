@@ -23,7 +23,7 @@ from edgedeploy.graph.placement import Placement, is_weighted, output_axis, plac
 from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from edgedeploy.types import Array, Correction, TensorRange
 
@@ -37,6 +37,7 @@ def quantise(
     *,
     any_x86: bool = True,
     corrections: Mapping[str, Correction] | None = None,
+    floats: Collection[str] = (),
 ) -> None:
     """Insert Q/DQ pairs, and make weights int8 with one scale per output channel.
 
@@ -47,13 +48,15 @@ def quantise(
             float biases.
         any_x86: In u8, keep the weights to sums that do not saturate on CPUs without VNNI.
         corrections: By the name of a layer's output; measured with these very arguments.
+        floats: Outputs of layers that stay in float, without a correction; see `place`.
 
     Raises:
-        BuildError: A range is missing or empty, a correction does not fit, or the opset is too
-            old. The model is unchanged.
+        BuildError: A range is missing or empty, a correction or a layer to leave in float does
+            not fit, or the opset is too old. The model is unchanged.
     """
-    placement = place(model.graph, style)
+    placement = place(model.graph, style, floats)
     _check(model, placement, ranges)
+    _check_floats(model.graph, floats)
     found = corrections or {}
     check_corrections(model.graph, found)
     encodings = _encodings(placement, ranges, style)
@@ -68,10 +71,14 @@ def quantise(
 
 
 def quantise_activations(
-    model: ir.Model, ranges: Mapping[str, TensorRange], style: QdqStyle
+    model: ir.Model,
+    ranges: Mapping[str, TensorRange],
+    style: QdqStyle,
+    *,
+    floats: Collection[str] = (),
 ) -> None:
     """Insert the Q/DQ pairs of `quantise`, and leave the weights as they are."""
-    placement = place(model.graph, style)
+    placement = place(model.graph, style, floats)
     _check(model, placement, ranges)
     for point, encoding in _encodings(placement, ranges, style).items():
         _insert_pair(model.graph, point, encoding)
@@ -105,6 +112,16 @@ def _check(model: ir.Model, placement: Placement, ranges: Mapping[str, TensorRan
             f"{len(problems)} of the tensors to quantise have no usable range: "
             f"{'; '.join([*problems.values()][:_SHOWN])}{more}",
             fix="measure them on this very model: edgedeploy calibrate MODEL --data IMAGES",
+        )
+
+
+def _check_floats(graph: ir.Graph, floats: Collection[str]) -> None:
+    layers = {node.outputs[0].name for node in graph if is_weighted(node)}
+    unknown = [name for name in floats if name not in layers]
+    if unknown:
+        raise BuildError(
+            f"the calibration leaves {unknown[0]} in float, which is no layer here",
+            fix="calibrate this very model: edgedeploy calibrate MODEL --data IMAGES",
         )
 
 
