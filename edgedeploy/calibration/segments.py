@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 from onnx import helper
+from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from edgedeploy.errors import FileError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgedeploy.types import Array
 
-_BATCH = 8
+_BATCH = 8  # where the network takes any number
 # it would give float weights behind a Q/DQ pair integers of its own, one scale for all channels
 _DISABLED = ["WeightBiasQuantization"]
 
@@ -30,15 +31,19 @@ class Segments:
     every segment that reads it. Values that no segment to come reads are let go.
 
     Args:
-        model: With Q/DQ pairs behind its activations; float weights.
+        model: With Q/DQ pairs behind its activations; float weights. It stays as it is.
         layers: Names of the layers' outputs, in graph order.
         threads: Of ONNX Runtime; None leaves it the choice.
     """
 
     def __init__(self, model: ir.Model, layers: Sequence[str], threads: int | None) -> None:
-        self._proto = ir.serde.serialize_model(model)
+        lifted = model.clone()  # a Constant node would be a value that goes between segments
+        LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(lifted)
+        self._proto = ir.serde.serialize_model(lifted)
         graph = self._proto.graph
         self._feed = graph.input[0].name
+        batch = graph.input[0].type.tensor_type.shape.dim[0]
+        self._batch = batch.dim_value if batch.HasField("dim_value") else _BATCH
         self._threads = threads
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         self._dequantising = {
@@ -88,6 +93,10 @@ class Segments:
         )
         return self._live[pair.input[0]], scale, int(zero)
 
+    def floats_of(self, name: str) -> Array:
+        """Return a value that the next layer reads and no Q/DQ pair has rounded."""
+        return self._live[name]
+
     def run(self, number: int, weight: Array, bias: Array | None) -> None:
         """Run segment ``number`` with other weights, float32, and keep what is read later.
 
@@ -115,8 +124,8 @@ class Segments:
     ) -> dict[str, Array]:
         total = len(self._live[reads[0]])
         found: dict[str, Array] = {}
-        for start in range(0, total, _BATCH):
-            part = slice(start, start + _BATCH)
+        for start in range(0, total, self._batch):
+            part = slice(start, start + self._batch)
             feeds = {name: self._live[name][part] for name in reads}
             for name, values in zip(outputs, session.run(outputs, feeds), strict=True):
                 if name not in found:
