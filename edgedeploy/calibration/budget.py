@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgedeploy.calibration.answers import scores
 from edgedeploy.graph.placement import place
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 RANKED_ON = 64
 _DIGITS = 6  # of a harm: more are noise
 
-Corrections = dict[str, "Correction"]
+
+class Corrected(NamedTuple):
+    """What a style is corrected by.
+
+    Attributes:
+        layers: By the layer's output.
+        if_float: The same if that layer alone stayed in float.
+    """
+
+    layers: dict[str, Correction]
+    if_float: dict[str, Correction]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,24 +83,24 @@ def keep_within(
     candidate: Candidate,
     exam: Exam,
     sample: Feed,
-    corrections: Corrections,
+    corrected: Corrected,
     *,
-    correct_again: Callable[[Collection[str]], Corrections],
+    correct_again: Callable[[Collection[str]], Corrected],
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Spending, Corrections]:
+) -> tuple[Spending, dict[str, Correction]]:
     """Leave layers in float until no more than ``max_drop`` points are lost.
 
     The layers' harms are measured once, each layer alone in float; they are then left in float in
-    that order, and what is lost is measured again after each. Layers before and behind one that
-    stays in float are corrected anew, and only what is lost then decides. With every layer in
-    float nothing is lost, so that there is an end.
+    that order. After each all corrections are measured anew, since those behind a layer make up for
+    what its integers did, and then what is lost. With every layer in float nothing is, so that
+    there is an end.
 
     Args:
         max_drop: In points, as `Exam.drop`.
         candidate: The network and the style.
         exam: The float network's answers on the sample.
         sample: Pictures; kept in memory.
-        corrections: Of all layers in INT8.
+        corrected: With all layers in INT8.
         correct_again: Measures corrections with these layers in float.
         progress: Called with (units done, units in all); the last units come at once.
 
@@ -99,18 +109,20 @@ def keep_within(
     """
     layers = candidate.layers
     total = 2 * len(layers) + 1
-    before = after = exam.drop(candidate.scores(sample.batches(), corrections))
+
+    def drop(floats: Collection[str]) -> float:
+        return exam.drop(candidate.scores(sample.batches(), corrected.layers, floats))
+
+    before = after = drop(())
     progress(1, total)
     harms: dict[str, float] = {}
     floats: list[str] = []
     if before > max_drop:
-        harms = _harms(candidate, exam, sample, corrections, lambda done: progress(1 + done, total))
+        harms = _harms(candidate, exam, sample, corrected, lambda done: progress(1 + done, total))
         for layer in sorted(harms, key=lambda name: -harms[name]):
             floats.append(layer)
-            after = exam.drop(candidate.scores(sample.batches(), corrections, floats))
-            if after <= max_drop:
-                corrections = correct_again(floats)
-                after = exam.drop(candidate.scores(sample.batches(), corrections, floats))
+            corrected = correct_again(floats)
+            after = drop(floats)
             progress(1 + len(layers) + len(floats), total)
             if after <= max_drop:
                 break
@@ -123,14 +135,14 @@ def keep_within(
         left_float=tuple(floats),
         harms=harms,
     )
-    return spending, corrections
+    return spending, corrected.layers
 
 
 def _harms(
     candidate: Candidate,
     exam: Exam,
     sample: Feed,
-    corrections: Corrections,
+    corrected: Corrected,
     moved: Callable[[int], None],
 ) -> dict[str, float]:
     """Return by how much the divergence falls with each layer alone in float."""
@@ -139,14 +151,16 @@ def _harms(
     positions = [i * count // few for i in range(few)]
     shorter = exam.on(positions)
 
-    def divergence(floats: Collection[str]) -> float:
+    def divergence(corrections: Mapping[str, Correction], floats: Collection[str]) -> float:
         chosen = _at(positions, sample.batches())
         return shorter.divergence(candidate.scores(chosen, corrections, floats))
 
-    whole = divergence(())
+    whole = divergence(corrected.layers, ())
     harms = {}
     for number, layer in enumerate(candidate.layers, start=1):
-        harms[layer] = float(f"{whole - divergence([layer]):.{_DIGITS}g}")
+        alone = {name: found for name, found in corrected.if_float.items() if name == layer}
+        harm = whole - divergence({**corrected.layers, **alone}, [layer])
+        harms[layer] = float(f"{harm:.{_DIGITS}g}")
         moved(number)
     return harms
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ from edgedeploy.graph.encoding import (
     saturating_neighbours,
     weight_scale,
 )
-from edgedeploy.graph.placement import output_axis, place
+from edgedeploy.graph.placement import is_weighted, output_axis, place
 from edgedeploy.graph.qdq import quantise_activations
 from edgedeploy.types import Correction, QdqStyle
 
@@ -47,6 +48,7 @@ def correct(
     rounding: bool = True,
     bias: bool = True,
     floats: Collection[str] = (),
+    if_float: Callable[[str, Correction], None] = lambda layer, correction: None,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Correction]:
@@ -66,7 +68,9 @@ def correct(
         any_x86: In the style u8, bound what saturates on CPUs without VNNI.
         rounding: Whether to choose how weights are rounded; False leaves the nearest.
         bias: Whether to correct biases; False leaves them.
-        floats: Outputs of layers that stay in float; they are not corrected.
+        floats: Outputs of layers whose weights stay in float; their biases are corrected too.
+        if_float: Called with each layer's output, and what would correct it if it alone stayed in
+            float.
         threads: Of ONNX Runtime; None leaves it the choice.
         progress: Called with (layers done, layers in all) after each.
 
@@ -77,11 +81,13 @@ def correct(
         Bias: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias
         Correction", section 4.2, appendix D (empirical).
     """
-    layers = place(model.graph, style, floats).weighted
-    if not layers:
+    placement = place(model.graph, style, floats)
+    if not placement.weighted:
         return {}
+    integers = {value.name for value, _ in placement.points}
+    layers = [node for node in model.graph if is_weighted(node)]
     quantised = model.clone()
-    cuts = place(quantised.graph, style, floats).weighted
+    cuts = [node for node in quantised.graph if is_weighted(node)]
     quantise_activations(quantised, ranges, style, floats=floats)
     names = [node.outputs[0].name or "" for node in cuts]  # the graph's own output has another now
     segments = Segments(quantised, names, threads)
@@ -89,14 +95,22 @@ def correct(
     found: dict[str, Correction] = {}
     for number, node in enumerate(layers, start=1):
         name = node.outputs[0].name or ""
-        layer = _Layer(node, *segments.input_of(names[number - 1]), style, any_x86=any_x86)
-        whole = layer.round() if rounding else layer.nearest
-        weight, shift = layer.floats(whole), np.zeros_like(layer.bias)
+        reads = node.inputs[0].name if node.inputs[0] is not None else None
+        if reads is None or reads in integers:
+            codes, scale, zero = segments.input_of(names[number - 1])
+        else:
+            codes, scale, zero = segments.floats_of(reads), np.ones((), np.float32), 0
+        layer = _Layer(node, codes, scale, zero, style, any_x86=any_x86)
+        whole = layer.nearest if not rounding or name in floats else layer.round()
+        weight = layer.weight if name in floats else layer.floats(whole)
+        shift = np.zeros_like(layer.bias)
         if takes_bias(node) and layer.geometry is not None:
             if bias:
-                shift = (means[name] - layer.mean_output(weight) - layer.bias).astype(np.float32)
-            delta = (whole - layer.nearest).astype(np.int8) if rounding else None
-            found[name] = Correction(bias=shift, rounding=delta)
+                shift = layer.missing(means[name], weight)
+                if_float(name, Correction(bias=layer.missing(means[name], layer.weight)))
+            delta = (whole - layer.nearest).astype(np.int8)
+            rounded = rounding and name not in floats
+            found[name] = Correction(bias=shift, rounding=delta if rounded else None)
         segments.run(number, weight, layer.bias + shift if takes_bias(node) else None)
         progress(number, len(layers))
     return found
@@ -119,14 +133,14 @@ class _Layer:
         self._node, self._axis = node, output_axis(node)
         self._codes = codes if node.op_type == "Conv" else codes.reshape(-1, codes.shape[-1])
         self._input_scale, self._zero = input_scale, zero
-        self._weight = np.asarray(array_of(node.inputs[1]))
+        self.weight = np.asarray(array_of(node.inputs[1]))
         bias = bias_of(node)
         encoding = Encoding(input_scale, np.asarray(zero)) if style is QdqStyle.U8 else None
         self._scale = weight_scale(
-            self._weight, self._axis, bias=bias, encoding=encoding, any_x86=any_x86
+            self.weight, self._axis, bias=bias, encoding=encoding, any_x86=any_x86
         )
         self._bounded = encoding is not None and any_x86
-        self.nearest, _ = encode_weight(self._weight, self._axis, self._scale)
+        self.nearest, _ = encode_weight(self.weight, self._axis, self._scale)
         self.bias = np.zeros_like(self._scale)
         if bias is not None and takes_bias(node):
             self.bias = np.broadcast_to(bias, self._scale.shape)
@@ -136,18 +150,13 @@ class _Layer:
         if self.geometry is None or not takes_bias(self._node):
             return self.nearest
         groups = self.geometry.groups
-        rows = by_group(self._weight, self._node, groups)
+        rows = by_group(self.weight, self._node, groups)
+        scale = self._scale.reshape(groups, -1)
+        moments = centred_moments(self._codes, self.geometry, self._zero)
         taps = math.prod(self.geometry.kernel)
-        neighbours = None
-        if self._bounded:
-            neighbours = saturating_neighbours(rows.shape[2] // taps, taps)
-        whole = round_weights(
-            rows,
-            self._scale.reshape(groups, -1),
-            centred_moments(self._codes, self.geometry, self._zero),
-            neighbours=neighbours,
-        )
-        return from_groups(whole, self._node, self._weight.shape)
+        beside = saturating_neighbours(rows.shape[2] // taps, taps) if self._bounded else None
+        whole = round_weights(rows, scale, moments, neighbours=beside)
+        return from_groups(whole, self._node, self.weight.shape)
 
     def floats(self, whole: Array) -> Array:
         """Return what integers stand for, float32."""
@@ -155,10 +164,15 @@ class _Layer:
         floats: Array = whole.astype(np.float32) * np.expand_dims(self._scale, others)
         return floats
 
-    def mean_output(self, weight: Array) -> Array:
-        """Return the mean of each output channel without the bias, ``(channels,)`` float64."""
+    def missing(self, mean: Array, weight: Array) -> Array:
+        """Return what each output channel lacks to a mean with these weights, float32."""
         assert self.geometry is not None
-        mean = mean_input(self._codes, self.geometry, self._zero) * float(self._input_scale)
         rows = by_group(weight, self._node, self.geometry.groups).astype(np.float64)
-        output: Array = np.einsum("grk,gk->gr", rows, mean).reshape(-1)
-        return output
+        output = np.einsum("grk,gk->gr", rows, self._mean).reshape(-1)
+        lacking: Array = (mean - output - self.bias).astype(np.float32)
+        return lacking
+
+    @cached_property
+    def _mean(self) -> Array:
+        assert self.geometry is not None
+        return mean_input(self._codes, self.geometry, self._zero) * float(self._input_scale)

@@ -87,17 +87,18 @@ def mean_input(codes: Array, geometry: Geometry, zero: int) -> Array:
     """Return the mean of what every weight meets, in steps of the input's scale.
 
     Args:
-        codes: ``(N, C, H, W)`` or ``(N, C)`` integers.
+        codes: ``(N, C, H, W)`` or ``(N, C)`` integers, or floats of scale 1.
         geometry: Of the layer.
-        zero: The integer that stands for 0, and for padding.
+        zero: What stands for 0, and for padding.
 
     Returns:
         ``(groups, columns)`` float64.
     """
     if codes.ndim != 4:
-        flat: Array = codes.mean(axis=0)[None] - zero
+        flat: Array = codes.mean(axis=0, dtype=np.float64)[None] - zero
         return flat
-    total = codes.sum(axis=0, dtype=np.int32) - zero * len(codes)
+    wide = np.float64 if codes.dtype.kind == "f" else np.int32
+    total = codes.sum(axis=0, dtype=wide) - zero * len(codes)
     top, left, bottom, right = geometry.pads
     padded = np.pad(total, ((0, 0), (top, bottom), (left, right)))
     size = geometry.positions(*padded.shape[1:])

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edgedeploy.calibration.answers import Exam, right_answers, scores
-from edgedeploy.calibration.budget import Candidate, keep_within
+from edgedeploy.calibration.budget import Candidate, Corrected, keep_within
 from edgedeploy.calibration.correcting import correct
 from edgedeploy.calibration.equalising import choose_scales
 from edgedeploy.calibration.layers import observe_channels
@@ -113,9 +113,9 @@ def follow(
             model=model, ranges=ranges, style=style, any_x86=x86 == "any", threads=threads
         )
         correct_again = partial(_correct, candidate, sample, means, steps)
-        found = correct_again(progress=stages.next()) if correcting else {}
+        found = correct_again(progress=stages.next()) if correcting else Corrected({}, {})
         if budget is not None and exam is not None:
-            spending[name], found = keep_within(
+            spending[name], kept = keep_within(
                 budget.max_drop,
                 candidate,
                 exam,
@@ -124,8 +124,9 @@ def follow(
                 correct_again=correct_again,
                 progress=stages.next(),
             )
+            found = found._replace(layers=kept)
         if correcting:
-            corrections[name] = found
+            corrections[name] = found.layers
     return Result(ranges=ranges, equalisation=scales, corrections=corrections, spending=spending)
 
 
@@ -137,11 +138,12 @@ def _correct(
     floats: Collection[str] = (),
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, Correction]:
+) -> Corrected:
     """Measure the corrections that the steps ask for, with some layers in float."""
     if not {ROUND, CORRECT_BIAS} & set(steps):
-        return {}
-    return correct(
+        return Corrected({}, {})
+    if_float: dict[str, Correction] = {}
+    layers = correct(
         candidate.model,
         candidate.ranges,
         candidate.style,
@@ -151,9 +153,11 @@ def _correct(
         rounding=ROUND in steps,
         bias=CORRECT_BIAS in steps,
         floats=floats,
+        if_float=if_float.__setitem__,
         threads=candidate.threads,
         progress=progress,
     )
+    return Corrected(layers, if_float)
 
 
 def _exam(model: ir.Model, feed: Feed, sample: Feed, budget: Budget, threads: int | None) -> Exam:
