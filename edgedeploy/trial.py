@@ -1,4 +1,4 @@
-"""Small graphs that are built and run here, to see what a library really does on this machine."""
+"""What is built and run here for seconds only, to see what a library does on this machine."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TURNS = 7
 _TURN_S = 0.04
+_PAIRS_S = 3.0
 _WARM_UP = timing.WarmUp(min_s=0.05, max_s=0.25, window_s=0.02)
 _SIDE = 80
 # Channels and stride of each depthwise separable block: the first half of a V1 0.5.
@@ -96,6 +97,40 @@ def measure(
             calls[precision] = runtime.bind(batch)
         times = _in_turns(calls, turns, clock)
     return tuple(_gain(backend, other, times[other], times[Precision.INT8]) for other in others)
+
+
+def slowdown(
+    folder: Path,
+    reference: Path,
+    *,
+    side: tuple[int, int],
+    threads: int | None = None,
+    duration_s: float = _PAIRS_S,
+    clock: timing.Clock = timing.monotonic_ns,
+) -> float:
+    """Return how many times as long one artifact takes as another, for one picture at a time.
+
+    Both are loaded at once and take turns, A B B A; the ratio is that of their medians.
+
+    Args:
+        folder: An artifact.
+        reference: The other.
+        side: Height and width to feed, in pixels.
+        threads: As `Runtime.load`.
+        duration_s: Seconds that this takes about, at least.
+        clock: Monotonic, in nanoseconds.
+    """
+    batch = np.random.default_rng(0).uniform(-1, 1, (1, 3, *side)).astype(np.float32)
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(Runtime.load(str(path), threads=threads)).bind(batch)
+            for path in (folder, reference)
+        )
+        for call in (first, second):
+            timing.warm_up(call, _WARM_UP, clock)
+        times = timing.time_pairs(first, second, duration_s, clock)
+    ours, theirs = (statistics.median(found) for found in times)
+    return ours / theirs
 
 
 def _in_turns(

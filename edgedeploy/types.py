@@ -279,8 +279,8 @@ class Calibration:
 
     @property
     def left_float(self) -> dict[str, tuple[str, ...]]:
-        """Outputs of the layers that are not quantised, by `correction_style`."""
-        return {style: found.left_float for style, found in self.spending.items()}
+        """Outputs of the layers that are not quantised, by `correction_style`, where there are."""
+        return {style: s.left_float for style, s in self.spending.items() if s.left_float}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgedeploy.calibration.observing import pictures, session
+from edgedeploy.calibration.spendings import CHANGED, TOP1
 from edgedeploy.errors import UsageError
 from edgedeploy.labelling import labels_of, offset_of
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from edgedeploy.images import ImageSet
     from edgedeploy.types import Array
 
-TOP1, CHANGED = MEASURES = ("top-1", "answers changed")
 _log = logging.getLogger(__name__)
 
 
@@ -53,7 +53,7 @@ class Exam:
 
     @property
     def measure(self) -> str:
-        """What `drop` counts, of `MEASURES`."""
+        """What `drop` counts, of `spendings.MEASURES`."""
         return CHANGED if self.right is None else TOP1
 
     def drop(self, found: Array) -> float:

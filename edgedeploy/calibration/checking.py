@@ -19,7 +19,7 @@ from edgedeploy.graph.tensors import activations
 from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from edgedeploy.types import Calibration, Correction, OnnxModel
 
@@ -197,6 +197,14 @@ def _misfits(calibration: Calibration, graph: ir.Model) -> Iterator[str]:
                 yield f"it corrects {name!r} ({style}), which is no layer of the model"
             else:
                 yield from _misfit(layers[name], found, f"{name!r} ({style})")
+    yield from _unknown_floats(calibration, layers)
+
+
+def _unknown_floats(calibration: Calibration, layers: Collection[str | None]) -> Iterator[str]:
+    for style, names in sorted(calibration.left_float.items()):
+        for name in names:
+            if name not in layers:
+                yield f"it leaves {name!r} ({style}) in float, which is no layer of the model"
 
 
 def _misfit(layer: ir.Node, found: Correction, what: str) -> Iterator[str]:

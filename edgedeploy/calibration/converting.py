@@ -172,12 +172,20 @@ def export(
 
     Raises:
         UsageError: The calibration changes weights and there is no model, or the ONNX would
-            replace it.
+            replace it; or it leaves layers in float.
         FileError: The model is another one, or a file cannot be written.
     """
     data = trt_cache.render(to_trt_cache(calibration, version=version, algorithm=algorithm))
     if model is not None:
         checking.check(calibration, model, source="the calibration")
+    left = calibration.left_float.get(QdqStyle.S8.value)
+    if left:
+        raise UsageError(
+            f"the calibration leaves {len(left)} layers in float for TensorRT ({left[0]}, …), and "
+            "a cache quantises all of them",
+            fix="calibrate without --max-drop, or let TensorRT read Q/DQ instead: "
+            "edgedeploy build MODEL --backend trt --int8",
+        )
     if not changes_weights(calibration):
         write_together({path: data})
         return (path,)

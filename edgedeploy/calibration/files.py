@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgedeploy.calibration import arrays
+from edgedeploy.calibration import arrays, spendings
+from edgedeploy.calibration.values import check_count, check_number, check_text, check_texts
 from edgedeploy.errors import FileError
 from edgedeploy.files import write_together
 from edgedeploy.runtime.manifest import format_preprocessing, parse_preprocessing
 from edgedeploy.types import Calibration, TensorRange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from edgedeploy.types import Array, Correction, OnnxModel
@@ -53,6 +53,8 @@ def write(calibration: Calibration, path: Path) -> None:
         "preprocessing": format_preprocessing(calibration.preprocessing),
         "method": calibration.method,
         "steps": list(calibration.steps),
+        "max_drop": calibration.max_drop,
+        "spending": spendings.document(calibration.spending),
         "versions": dict(calibration.versions),
         "tensors": {name: _range_document(found) for name, found in calibration.ranges.items()},
         **arrays.index(calibration),
@@ -138,7 +140,7 @@ def _arrays(
         if not arrays.is_empty(document):
             raise ValueError("it names arrays without their digest")
         return {}, {style: {} for style in document["corrections"]}
-    wanted, beside = _text(stated["sha256"], "arrays.sha256"), arrays_path(path)
+    wanted, beside = check_text(stated["sha256"], "arrays.sha256"), arrays_path(path)
     data = _beside(beside, path)
     found = hashlib.sha256(data).hexdigest()
     if found != wanted:
@@ -182,34 +184,36 @@ def _parse(document: dict[str, Any], sha256: str) -> Calibration:
     preprocessing = parse_preprocessing(document["preprocessing"])
     if preprocessing is None:
         raise ValueError("preprocessing is null")
-    height, width = (_count(n, "side") for n in document["side"])
+    height, width = (check_count(n, "side") for n in document["side"])
     single = document["schema"] == _WITHOUT_ARRAYS
     digest, count = document["data"]["digest"], document["data"]["count"]
     if not single and (digest, count) == (None, None):
         digest, count = "", 0
     else:
-        digest, count = _text(digest, "data.digest"), _count(count, "data.count")
+        digest, count = check_text(digest, "data.digest"), check_count(count, "data.count")
     return Calibration(
-        model_sha256=_text(document["model"]["sha256"], "model.sha256"),
+        model_sha256=check_text(document["model"]["sha256"], "model.sha256"),
         data_digest=digest,
         data_count=count,
-        method=_text(document["method"], "method"),
-        steps=tuple(_text(step, "steps") for step in document.get("steps", ())),
+        method=check_text(document["method"], "method"),
+        steps=tuple(check_text(step, "steps") for step in document.get("steps", ())),
         side=(height, width),
         preprocessing=preprocessing,
         ranges={
-            _text(name, "a tensor's name"): _range(name, found, single=single)
+            check_text(name, "a tensor's name"): _range(name, found, single=single)
             for name, found in document["tensors"].items()
         },
-        versions=_texts(document["versions"], "versions"),
-        unreadable={} if single else _texts(document["data"]["unreadable"], "data.unreadable"),
+        versions=check_texts(document["versions"], "versions"),
+        max_drop=spendings.parse_budget(document.get("max_drop")),
+        spending=spendings.parse(document.get("spending", {})),
+        unreadable={} if single else check_texts(document["data"]["unreadable"], "data.unreadable"),
         sha256=sha256,
     )
 
 
 def _range(name: str, found: dict[str, Any], *, single: bool) -> TensorRange:
     largest = _LARGEST / 127 if single else _LARGEST
-    parts = {part: _number(found[part], f"{part} of {name}", largest) for part in _PARTS}
+    parts = {part: check_number(found[part], f"{part} of {name}", largest) for part in _PARTS}
     if single:
         parts = {part: float(np.float32(value)) for part, value in parts.items()}
     if not parts["low"] < parts["high"]:
@@ -218,33 +222,8 @@ def _range(name: str, found: dict[str, Any], *, single: bool) -> TensorRange:
         )
     if parts["min"] > parts["max"]:
         raise ValueError(f"{name} has min {parts['min']:g} above max {parts['max']:g}")
-    method = "" if single else _text(found.get("method", ""), f"method of {name}")
+    method = "" if single else check_text(found.get("method", ""), f"method of {name}")
     return TensorRange(parts["min"], parts["max"], parts["low"], parts["high"], method=method)
-
-
-def _number(value: object, what: str, largest: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{what} is {value!r}, no number")
-    if not abs(value) <= largest:  # nan too
-        raise ValueError(f"{what} is {value!r}, no number up to {largest:g}")
-    return float(value)
-
-
-def _count(value: object, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{what} is {value!r}, it must be a whole number above 0")
-    return value
-
-
-def _text(value: object, what: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{what} is {value!r}, no text")
-    value.encode()  # half a surrogate pair could be read, but never written again
-    return value
-
-
-def _texts(values: Mapping[str, object], what: str) -> dict[str, str]:
-    return {_text(key, what): _text(value, what) for key, value in values.items()}
 
 
 def _damaged(path: Path, error: Exception) -> FileError:

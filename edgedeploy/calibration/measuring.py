@@ -13,6 +13,7 @@ from edgedeploy import model_file
 from edgedeploy.calibration.feeding import Feed
 from edgedeploy.calibration.ranges import AUTO, METHODS
 from edgedeploy.calibration.recipe import STEPS, Budget, check_steps, follow
+from edgedeploy.calibration.spendings import LARGEST_DROP
 from edgedeploy.errors import UnknownNameError, UsageError
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.shapes import fix_size
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 DEFAULT_METHOD = AUTO
 LARGEST_SAMPLE = 200
-LARGEST_DROP = 100
 
 
 def measure(
@@ -116,7 +116,7 @@ def measure(
 def _check_budget(max_drop: float | None) -> None:
     if max_drop is not None and not 0 < max_drop <= LARGEST_DROP:
         raise UsageError(
-            f"the budget is {max_drop:g} points, it must be above 0 and at most {LARGEST_DROP}",
+            f"the budget is {max_drop:g} points, it must be above 0 and at most {LARGEST_DROP:g}",
             fix="pass percentage points, e.g. --max-drop 0.5, or leave it out",
         )
 

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedeploy.calibration.comparing import Difference
-    from edgedeploy.types import Calibration, TensorRange
+    from edgedeploy.pipeline import FloatCost
+    from edgedeploy.types import Calibration, Spending, TensorRange
 
 _UNKNOWN = "not known"
+_NOT_TIMED = "the calibration was there already"
 
 
 def print_calibration(path: Path, calibration: Calibration) -> None:
@@ -65,7 +67,7 @@ def print_difference(first: Path, second: Path, found: Difference) -> None:
 
 def document(path: Path, calibration: Calibration) -> dict[str, Any]:
     """Return a calibration's JSON form, without the numbers in its arrays."""
-    from edgedeploy.calibration import arrays
+    from edgedeploy.calibration import arrays, spendings
     from edgedeploy.runtime.manifest import format_preprocessing
 
     return {
@@ -80,10 +82,65 @@ def document(path: Path, calibration: Calibration) -> dict[str, Any]:
         "method": calibration.method,
         "side": list(calibration.side),
         "preprocessing": format_preprocessing(calibration.preprocessing),
+        "steps": list(calibration.steps),
+        "max_drop": calibration.max_drop,
+        "spending": spendings.document(calibration.spending),
         "versions": dict(calibration.versions),
         **arrays.index(calibration),
         "tensors": {name: _range(found) for name, found in calibration.ranges.items()},
     }
+
+
+def spending_lines(
+    calibration: Calibration, costs: Mapping[str, FloatCost] | None = None
+) -> dict[str, str]:
+    """Return a line for every style with a budget: what INT8 loses, what stays in float, the time.
+
+    Args:
+        calibration: With a budget, or without one: then there are no lines.
+        costs: By style; what is not there is left unsaid.
+    """
+    lines = {}
+    for style, found in sorted(calibration.spending.items()):
+        lost = f"{_lost(found.before, found)} with every layer in INT8"
+        if found.left_float:
+            lost += (
+                f", {_lost(found.after, found)} with {len(found.left_float)} of "
+                f"{len(found.harms)} layers in float: {', '.join(found.left_float)}"
+            )
+        cost = (costs or {}).get(style)
+        lines[style] = lost + ("" if cost is None else _cost(cost, found))
+    return lines
+
+
+def spending_document(
+    calibration: Calibration, costs: Mapping[str, FloatCost]
+) -> dict[str, dict[str, Any]]:
+    """Return the JSON of a budget, with what the layers left in float cost in speed."""
+    from edgedeploy.calibration import spendings
+
+    return {
+        style: {
+            **found,
+            "slowdown": costs[style].slowdown if style in costs else None,
+            "slowdown_reason": costs[style].reason if style in costs else _NOT_TIMED,
+        }
+        for style, found in spendings.document(calibration.spending).items()
+    }
+
+
+def _lost(points: float, spending: Spending) -> str:
+    if spending.measure == "top-1":
+        return f"{abs(points):.3g} points of top-1 {'gained' if points < 0 else 'lost'}"
+    return f"{points:.3g} % of answers changed"
+
+
+def _cost(cost: FloatCost, spending: Spending) -> str:
+    if not spending.left_float:
+        return ""
+    if cost.slowdown is None:
+        return f"; time not measured: {cost.reason}"
+    return f"; {cost.slowdown:.2f}x the time of all in INT8, ONNX Runtime on this CPU"
 
 
 def difference_document(first: Path, second: Path, found: Difference) -> dict[str, Any]:
@@ -132,9 +189,18 @@ def _provenance(path: Path, calibration: Calibration) -> dict[str, str]:
         "method": calibration.method,
         "fed": f"{calibration.side[0]}x{calibration.side[1]} pixels, {rule.color}, {rule.resize} "
         f"{rule.crop_fraction:g}, mean {_triple(rule.mean)}, std {_triple(rule.std)}",
-        "versions": _text(calibration.versions) or _UNKNOWN,
+        "versions": _text(calibration.versions) if calibration.versions else _UNKNOWN,
         **{title: text or "nothing" for title, text in steps.items()},
+        **_budget(calibration),
     }
+
+
+def _budget(calibration: Calibration) -> dict[str, str]:
+    if calibration.max_drop is None:
+        return {}
+    images = max((found.images for found in calibration.spending.values()), default=0)
+    limit = f"at most {calibration.max_drop:g} points may be lost on {images} images"
+    return {"budget": limit, **spending_lines(calibration)}
 
 
 def _range(found: TensorRange) -> dict[str, object]:
@@ -167,8 +233,10 @@ def _triple(values: tuple[float, float, float]) -> str:
 def _text(value: object) -> str:
     if value in ("", 0):
         return _UNKNOWN
-    return _pairs(value) if isinstance(value, dict) else str(value)
-
-
-def _pairs(values: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {text}" for name, text in sorted(values.items()))
+    if value in (None, (), {}):
+        return "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(found)}" for name, found in sorted(value.items()))
+    if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
+        return " ".join(value)
+    return str(value)

@@ -28,6 +28,14 @@ class Method(str, Enum):
     PERCENTILE = "percentile"
 
 
+class Step(str, Enum):
+    """What calibrating does beyond ranges."""
+
+    EQUALISE = "equalise"
+    ROUND = "round"
+    CORRECT_BIAS = "correct-bias"
+
+
 class Preset(str, Enum):
     """Who published the weights, which decides style and preprocessing."""
 
@@ -130,6 +138,19 @@ def calibrate(
     method: Annotated[
         Method, typer.Option(help="How ranges are chosen; auto: what harms each tensor least.")
     ] = Method.AUTO,
+    without: Annotated[
+        list[Step] | None,
+        typer.Option(help="Leave out a step of the recipe; may be given several times."),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS",
+            help="Leave layers in float until INT8 loses no more points than this: of top-1 where "
+            "the images are labelled, else answers changed. Takes minutes.",
+            show_default="all layers in INT8",
+        ),
+    ] = None,
     mean: options.Mean = None,
     std: options.Std = None,
     input_shape: options.InputShape = None,
@@ -138,8 +159,9 @@ def calibrate(
     out: Annotated[Path, typer.Option("-o", help="Folder to write to.")] = Path("calib"),
     json: JsonFlag = False,
 ) -> None:
-    """Measure the ranges of a model's activations on images, for INT8 on every backend."""
+    """Measure on images what a model needs for INT8 on every backend."""
     from edgedeploy import pipeline
+    from edgedeploy.cli import calibration_output
 
     hints = options.hints(mean, std, None, input_shape, resolution)
     paths = pipeline.find_models(models or [])
@@ -153,10 +175,15 @@ def calibrate(
                 hints=hints,
                 method=method.value,
                 out=out,
+                without=[step.value for step in without or []],
+                max_drop=max_drop,
                 threads=threads,
                 progress=moved,
             )
-        written.append((target, calibration, there))
+        costs = {}
+        if not there:
+            costs = pipeline.float_costs(path, calibration, hints=hints, threads=threads)
+        written.append((target, calibration, there, costs))
         for problem in calibration.unreadable.values():
             print(f"left out: {problem}", file=sys.stderr)
         if not json:
@@ -164,6 +191,8 @@ def calibrate(
                 f"{target}  {'up to date, ' if there else ''}{len(calibration.ranges)} tensors, "
                 f"{calibration.data_count} images, {calibration.method}"
             )
+            for style, line in calibration_output.spending_lines(calibration, costs).items():
+                print(f"{style}: {line}")
     if json:
         print_json(
             {
@@ -179,8 +208,11 @@ def calibrate(
                             for name, problem in calibration.unreadable.items()
                         ],
                         "tensors": len(calibration.ranges),
+                        "steps": calibration.steps,
+                        "max_drop": calibration.max_drop,
+                        "spending": calibration_output.spending_document(calibration, costs),
                     }
-                    for target, calibration, there in written
+                    for target, calibration, there, costs in written
                 ]
             }
         )
