@@ -46,17 +46,32 @@ def add_constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
 
 
 def replace_constant(graph: ir.Graph, node: ir.Node, index: int, array: Array) -> None:
-    """Let ``node`` read a float32 constant of new values, of the old one's name if it alone does.
+    """Let ``node`` read a float32 initialiser of new values instead of a constant.
 
-    Other readers keep the old constant.
+    It takes the constant's name, unless somebody else reads that, too, and keeps it.
     """
     old = node.inputs[index]
-    name = None if old is None else old.name
-    if old is None or name is None or len(old.uses()) != 1 or name not in graph.initializers:
-        name = f"{node.outputs[0].name}/input_{index}"
-    else:
-        graph.initializers.pop(name)
+    name = f"{node.outputs[0].name}/input_{index}"
+    node.replace_input_with(index, None)
+    if old is not None and old.name is not None and not (old.uses() or old.is_graph_output()):
+        name = old.name
+        graph.initializers.pop(name, None)
+        if (producer := old.producer()) is not None:
+            graph.remove(producer, safe=True)
     node.replace_input_with(index, add_constant(graph, name, array.astype(np.float32)))
+
+
+def sort_constants(graph: ir.Graph) -> None:
+    """List initialisers in the order of their readers, whatever order they were added in."""
+    read = dict.fromkeys(
+        value.name or ""
+        for node in graph
+        for value in node.inputs
+        if value is not None and value.is_initializer()
+    )
+    for name in read:
+        if name in graph.initializers:
+            graph.initializers[name] = graph.initializers.pop(name)
 
 
 def opset(model: ir.Model) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgedeploy.graph.bias import correct_bias
 from edgedeploy.graph.constants import array_of, replace_constant
-from edgedeploy.graph.encoding import encode_weight, weight_scale
+from edgedeploy.graph.encoding import SMALLEST_SCALE, encode_weight, weight_scale
 from edgedeploy.graph.equalise import equalise
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.placement import is_weighted, output_axis
@@ -53,15 +53,17 @@ def to_corrected_float(model: ir.Model, calibration: Calibration) -> None:
 
 
 def _rounded(node: ir.Node, rounding: Array) -> Array:
-    """Return weights that are whole multiples of a step.
+    """Return weights whose nearest integers are the rounded ones, with the same scales.
 
-    A step is the largest weight / 127 before it is rounded to float32: so the largest weight stays
-    as it is to the last bit, and gives the same scale again.
+    Only what is not rounded to the nearest changes: so the largest weight of each channel, which
+    gives the scale, stays as it is to the last bit.
     """
     weight, axis = np.asarray(array_of(node.inputs[1])), output_axis(node)
     scale = weight_scale(weight, axis, bias=None, encoding=None, any_x86=False)
     whole, _ = encode_weight(weight, axis, scale, rounding)
     others = tuple(i for i in range(weight.ndim) if i != axis)
-    step = np.abs(weight.astype(np.float64)).max(axis=others, keepdims=True) / 127
-    weights: Array = (whole * step).astype(np.float32)
+    # in double precision 127 steps are the largest weight again, and not one bit more
+    largest = np.abs(weight.astype(np.float64)).max(axis=others, keepdims=True)
+    step = np.maximum(largest / 127, SMALLEST_SCALE)
+    weights: Array = np.where(rounding == 0, weight, whole * step).astype(np.float32)
     return weights

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgedeploy.types import Array, QdqStyle, TensorRange
 
-_SMALLEST = float(np.finfo(np.float32).tiny)
+SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 _INT32_HALF = float(2**30)
 
 
@@ -34,9 +34,9 @@ def encode_range(found: TensorRange, style: QdqStyle) -> Encoding:
     """
     low, high = min(found.low, 0.0), max(found.high, 0.0)
     if style is QdqStyle.S8:
-        scale = np.float32(max(-low, high, 127 * _SMALLEST) / 127)
+        scale = np.float32(max(-low, high, 127 * SMALLEST_SCALE) / 127)
         return Encoding(np.asarray(scale), np.asarray(0, np.int8))
-    scale = np.float32(max((high - low) / 255, _SMALLEST))
+    scale = np.float32(max((high - low) / 255, SMALLEST_SCALE))
     if low == 0.0 and np.float32(255) * scale > np.float32(high):
         # ONNX Runtime drops a Clip only where the integers cannot leave its bounds
         scale = np.nextafter(scale, np.float32(0))
@@ -66,7 +66,7 @@ def weight_scale(
             scale = np.maximum(scale, smallest_unsaturated_scale(weight, axis))
         if bias is not None and bias.shape == scale.shape:
             scale = np.maximum(scale, smallest_weight_scale(bias, encoding.scale))
-    return np.where(scale > 0, np.maximum(scale, _SMALLEST), 1.0).astype(np.float32)
+    return np.where(scale > 0, np.maximum(scale, SMALLEST_SCALE), 1.0).astype(np.float32)
 
 
 def encode_weight(
@@ -157,7 +157,7 @@ def encode_bias(bias: Array, input_scale: Array, weight_scale: Array) -> tuple[A
         Jacob et al. 2018, section 2.4.
     """
     scale = (weight_scale * np.float32(input_scale)).astype(np.float32)
-    scale = np.maximum(scale, np.float32(_SMALLEST))
+    scale = np.maximum(scale, np.float32(SMALLEST_SCALE))
     limit = 2**31 - 1
     whole = np.clip(np.rint(bias.astype(np.float64) / scale), -limit, limit)
     return whole.astype(np.int32), Encoding(scale, np.zeros(scale.shape, np.int32))

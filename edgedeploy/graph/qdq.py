@@ -11,7 +11,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from edgedeploy.errors import BuildError
 from edgedeploy.graph.bias import bias_of, correct_bias, takes_bias
-from edgedeploy.graph.constants import add_constant, array_of, opset
+from edgedeploy.graph.constants import add_constant, array_of, opset, sort_constants
 from edgedeploy.graph.encoding import (
     Encoding,
     encode_bias,
@@ -68,6 +68,7 @@ def quantise(
     for point, encoding in encodings.items():
         _insert_pair(model.graph, point, encoding)
     RemoveUnusedNodesPass()(model)
+    sort_constants(model.graph)
 
 
 def quantise_activations(
