@@ -52,7 +52,7 @@ class Feed:
         """
         total = len(self.images.entries)
         if self.keep and len(self._kept) + len(self.unreadable) == total:
-            for number, pixels in enumerate(self._kept, start=1):
+            for number, pixels in enumerate(self._kept, start=1 + len(self.unreadable)):
                 yield normalise(pixels, self.preprocessing)
                 progress(number, total)
             return
