@@ -12,6 +12,7 @@ import onnxruntime as ort
 from onnx import TensorProto
 
 from edgedeploy.errors import BuildError
+from edgedeploy.runtime.ort import KEEP_FLOATS
 from edgedeploy.types import Built, Precision, QdqStyle
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ QDQ_STYLE = QdqStyle.U8
 ENGINE = "model.onnx"
 _PROVIDERS = ["CPUExecutionProvider"]
 _COMPUTE = ("Conv", "Gemm", "MatMul")
+_BLOCKED = "_nchwc"  # ends the names of convolutions whose layout ONNX Runtime changes
 
 
 def version() -> str:
@@ -69,6 +71,7 @@ def running_layers(model: Path) -> list[tuple[str, str]]:
         optimised = Path(folder, ENGINE)
         options = ort.SessionOptions()
         options.optimized_model_filepath = str(optimised)
+        options.add_session_config_entry(*KEEP_FLOATS)
         options.log_severity_level = 4  # it warns that the optimised file fits this CPU only
         try:
             ort.InferenceSession(str(model), options, providers=_PROVIDERS)
@@ -80,7 +83,7 @@ def running_layers(model: Path) -> list[tuple[str, str]]:
         graph = onnx.load(optimised).graph
     types = {tensor.name: tensor.data_type for tensor in graph.initializer}
     return [
-        (node.name or node.output[0], _type_of(node, types))
+        ((node.name or node.output[0]).removesuffix(_BLOCKED), _type_of(node, types))
         for node in graph.node
         if any(kind in node.op_type for kind in _COMPUTE)
     ]

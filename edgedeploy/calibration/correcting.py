@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from edgedeploy.graph.encoding import (
     saturating_neighbours,
     weight_scale,
 )
-from edgedeploy.graph.placement import is_weighted, output_axis, place
+from edgedeploy.graph.placement import behind_activation, is_weighted, output_axis, place
 from edgedeploy.graph.qdq import quantise_activations
 from edgedeploy.types import Correction, QdqStyle
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgedeploy.types import Array, TensorRange
+
+_SHARE_PICTURES = 32  # to count what is clipped
+_LEAST_SHARE = 0.2
 
 
 def correct(
@@ -56,7 +60,8 @@ def correct(
 
     The weights are rounded by the second moments of what the layer then reads
     (`rounding.round_weights`). The bias is shifted by what is then missing in the mean of each
-    output channel against the float network.
+    output channel against the float network; and where an activation follows, by what is still
+    missing behind it, for noise changes the mean of what is clipped.
 
     Args:
         model: Float, batch norm folded, equalised, of a fixed size; it stays as it is.
@@ -64,7 +69,8 @@ def correct(
         style: Of the Q/DQ pairs.
         pictures: Inputs, ``(N, 3, H, W)`` float32; the integers between layers are kept in memory
             for all of them.
-        means: By the layer's output, ``(channels,)``: its mean in the float network.
+        means: By the layer's output, and by that of the ReLU or Clip behind it, ``(channels,)``:
+            the mean in the float network, on the same pictures.
         any_x86: In the style u8, bound what saturates on CPUs without VNNI.
         rounding: Whether to choose how weights are rounded; False leaves the nearest.
         bias: Whether to correct biases; False leaves them.
@@ -112,8 +118,33 @@ def correct(
             rounded = rounding and name not in floats
             found[name] = Correction(bias=shift, rounding=delta if rounded else None)
         segments.run(number, weight, layer.bias + shift if takes_bias(node) else None)
+        behind = behind_activation(node.outputs[0]).name or ""
+        seen = segments.rounded(behind) if bias and name in found and behind != name else None
+        if seen is not None and behind in means:
+            shift = shift + _missing_behind(*seen, means[behind])
+            found[name] = replace(found[name], bias=shift)
+            segments.run(number, weight, layer.bias + shift)
         progress(number, len(layers))
     return found
+
+
+def _missing_behind(codes: Array, scale: Array, zero: int, mean: Array) -> Array:
+    """Return what to add before a ReLU or Clip, so that the mean behind it comes near ``mean``.
+
+    Only values that are not clipped move with the bias.
+
+    Args:
+        codes: ``(N, C, H, W)`` or ``(N, C)`` integers behind the activation.
+        scale: Of the integers.
+        zero: The integer that stands for 0.
+        mean: ``(C,)`` of the float network, at the same place.
+    """
+    axes = tuple(axis for axis in range(codes.ndim) if axis != 1)
+    found = (codes.mean(axis=axes) - zero) * float(scale)
+    few = codes[:: -(-len(codes) // _SHARE_PICTURES)]
+    share = ((few > zero) & (few < np.iinfo(codes.dtype).max)).mean(axis=axes)
+    shift: Array = ((mean - found) / np.maximum(share, _LEAST_SHARE)).astype(np.float32)
+    return shift
 
 
 class _Layer:

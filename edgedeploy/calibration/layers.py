@@ -1,4 +1,4 @@
-"""What the channels of a float network are like: their largest values, and the layers' means."""
+"""What the channels of a float network are like: their largest values and their moments."""
 
 from __future__ import annotations
 
@@ -26,23 +26,31 @@ class Channels:
 
     Attributes:
         largest: By tensor, ``(channels,)``: the largest magnitude.
-        means: By a layer's output, ``(channels,)`` float64.
+        variances: By tensor, ``(channels,)`` float64.
+        means: The same, and of every layer's output.
     """
 
     largest: dict[str, Array]
+    variances: dict[str, Array]
     means: dict[str, Array]
 
 
 def observe_channels(
-    model: ir.Model, names: Sequence[str], batches: Iterable[Array], *, threads: int | None = None
+    model: ir.Model,
+    extremes: Sequence[str],
+    moments: Sequence[str],
+    batches: Iterable[Array],
+    *,
+    threads: int | None = None,
 ) -> Channels:
-    """Return the largest magnitudes of the named tensors, and the means of all layers' outputs.
+    """Return largest magnitudes, means and variances as asked, and the means of layers' outputs.
 
     ONNX Runtime reduces the tensors itself, picture by picture.
 
     Args:
         model: Float, shapes inferred; it stays as it is.
-        names: Activations with channels on axis 1.
+        extremes: Activations with channels on axis 1, whose largest magnitudes are returned.
+        moments: The same, whose means and variances are.
         batches: Inputs, ``(N, 3, H, W)`` float32.
         threads: Of ONNX Runtime; None leaves it the choice.
 
@@ -58,31 +66,43 @@ def observe_channels(
     }
     layers = [node.outputs[0].name or "" for node in model.graph if is_weighted(node)]
     layers = [name for name in layers if name in axes]
-    outputs = [_reduce(proto, name, "Max", axes[name]) for name in names]
-    outputs += [_reduce(proto, name, "Mean", axes[name]) for name in layers]
+    reductions = [
+        *((name, "Max") for name in dict.fromkeys(extremes)),
+        *((name, "Square") for name in dict.fromkeys(moments)),
+        *((name, "Mean") for name in dict.fromkeys([*moments, *layers])),
+    ]
+    outputs = [_reduce(proto, name, kind, axes[name]) for name, kind in reductions]
     loaded = session(proto, threads)
-    largest: list[Array] = [np.zeros(1)] * len(names)
-    sums: list[Array] = [np.zeros(1)] * len(layers)
+    totals: dict[tuple[str, str], Array] = {}
     count = 0
     for picture in pictures(batches):
         found = loaded.run(outputs, {model.graph.inputs[0].name: picture})
-        tops, means = found[: len(names)], found[len(names) :]
-        check_finite(layers, np.array([values.sum() for values in means]))
-        largest = [np.maximum(a, b) for a, b in zip(largest, tops, strict=True)]
-        sums = [a + b for a, b in zip(sums, means, strict=True)]
+        check_finite([name for name, _ in reductions], np.array([v.sum() for v in found]))
+        for key, values in zip(reductions, found, strict=True):
+            before = totals.get(key, 0.0)
+            wide = values.astype(np.float64)
+            totals[key] = np.maximum(before, wide) if key[1] == "Max" else before + wide
         count += 1
+    means = {name: totals[name, "Mean"] / count for name in dict.fromkeys([*moments, *layers])}
     return Channels(
-        dict(zip(names, largest, strict=True)),
-        {name: total / count for name, total in zip(layers, sums, strict=True)},
+        largest={name: totals[name, "Max"] for name in extremes},
+        variances={
+            name: np.maximum(totals[name, "Square"] / count - means[name] ** 2, 0.0)
+            for name in moments
+        },
+        means=means,
     )
 
 
 def _reduce(proto: onnx.ModelProto, name: str, kind: str, axes: Sequence[int]) -> str:
-    """Append the largest magnitude, or the mean, of each channel of a tensor; return its name."""
+    """Append the largest magnitude, mean or mean square of each channel; return its name."""
     output, source = f"{name}/{kind} by channel", name
     if kind == "Max":
         source = f"{name}/magnitudes"
         proto.graph.node.append(helper.make_node("Abs", [name], [source]))
+    elif kind == "Square":
+        source, kind = f"{name}/squares", "Mean"
+        proto.graph.node.append(helper.make_node("Mul", [name, name], [source]))
     version = next(entry.version for entry in proto.opset_import if entry.domain == "")
     if version >= 18:  # where the axes of a reduction became an input
         listed = f"{output}/axes"

@@ -24,10 +24,11 @@ from edgedeploy.calibration.layers import observe_channels
 from edgedeploy.calibration.ranging import measure_ranges
 from edgedeploy.errors import UnknownNameError
 from edgedeploy.graph.equalise import equalise, links
+from edgedeploy.graph.placement import behind_activation, is_weighted
 from edgedeploy.types import QdqStyle, correction_style
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import onnx_ir as ir
 
@@ -102,7 +103,9 @@ def follow(
     scales: dict[str, Array] = {}
     means: dict[str, Array] = {}
     if steps:
-        scales, means = _equalise(model, feed.batches(stages.next()), steps, threads)
+        scales, means = _equalise(
+            model, feed, sample, steps, threads=threads, progress=stages.next()
+        )
     ranges = measure_ranges(model, feed.batches(stages.next()), method=method, threads=threads)
     exam = None if budget is None else _exam(model, feed, sample, budget, threads)
     corrections: dict[str, Mapping[str, Correction]] = {}
@@ -168,18 +171,35 @@ def _exam(model: ir.Model, feed: Feed, sample: Feed, budget: Budget, threads: in
 
 
 def _equalise(
-    model: ir.Model, batches: Iterable[Array], steps: Sequence[str], threads: int | None
+    model: ir.Model,
+    feed: Feed,
+    sample: Feed,
+    steps: Sequence[str],
+    *,
+    threads: int | None,
+    progress: Callable[[int, int], None],
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """Equalise the model if asked to; return the scales, and the means of its layers' outputs."""
     found = links(model.graph)
-    seen = observe_channels(model, [link.name for link in found], batches, threads=threads)
-    scales = choose_scales(model.graph, seen.largest) if EQUALISE in steps else {}
+    behind = [
+        behind_activation(node.outputs[0]).name or "" for node in model.graph if is_weighted(node)
+    ]
+    seen = observe_channels(
+        model,
+        [link.name for link in found],
+        [*behind, *(link.tensors[-1] for link in found)],
+        feed.batches(progress),
+        threads=threads,
+    )
+    scales = choose_scales(model.graph, seen) if EQUALISE in steps else {}
+    equalise(model, scales)
+    if sample is not feed:
+        means = observe_channels(model, [], behind, sample.batches(), threads=threads).means
+        return scales, means
     means = dict(seen.means)
     for link in found:
-        name = link.producer.outputs[0].name or ""
-        if link.name in scales:
+        for name in set(means).intersection(link.tensors) if link.name in scales else ():
             means[name] = means[name] * scales[link.name]
-    equalise(model, scales)
     return scales, means
 
 

@@ -51,6 +51,9 @@ class Segments:
             for node in graph.node
             if node.op_type == "DequantizeLinear" and node.input[0] not in self._constants
         }
+        self._quantising = {
+            node.input[0]: node for node in graph.node if node.op_type == "QuantizeLinear"
+        }
         self._pieces = _cut(list(graph.node), set(layers))
         self._reads = [self._external(piece) for piece in self._pieces]
         self._types = {
@@ -93,6 +96,16 @@ class Segments:
         )
         return self._live[pair.input[0]], scale, int(zero)
 
+    def rounded(self, name: str) -> tuple[Array, Array, int] | None:
+        """Return what a value was rounded to, as `input_of` does; None if it was not."""
+        pair = self._quantising.get(name)
+        if pair is None or pair.output[0] not in self._live:
+            return None
+        scale, zero = (
+            onnx.numpy_helper.to_array(self._constants[name]) for name in pair.input[1:3]
+        )
+        return self._live[pair.output[0]], scale, int(zero)
+
     def floats_of(self, name: str) -> Array:
         """Return a value that the next layer reads and no Q/DQ pair has rounded."""
         return self._live[name]
@@ -100,14 +113,17 @@ class Segments:
     def run(self, number: int, weight: Array, bias: Array | None) -> None:
         """Run segment ``number`` with other weights, float32, and keep what is read later.
 
+        It can be run again, until a later one has been.
+
         Args:
             number: 1 for the first layer's.
             weight: Of its layer.
             bias: Of its layer; None keeps what it has.
         """
-        outputs = self._wanted(number)
+        needed = {name for reads in self._reads[number:] for name in reads}
+        self._live = {name: values for name, values in self._live.items() if name in needed}
         made = {name for node in self._pieces[number] for name in node.output}
-        fresh = [name for name in outputs if name in made]
+        fresh = [name for name in self._wanted(number) if name in made]
         if fresh:
             reads = [name for name in self._reads[number] if name in self._live]
             session = self._session(
@@ -117,7 +133,6 @@ class Segments:
                 {1: weight} | ({} if bias is None else {2: bias}),
             )
             self._live |= self._run_batches(session, reads, fresh)
-        self._live = {name: self._live[name] for name in outputs}
 
     def _run_batches(
         self, session: ort.InferenceSession, reads: list[str], outputs: list[str]

@@ -67,7 +67,7 @@ def place(graph: ir.Graph, style: QdqStyle, floats: Collection[str] = ()) -> Pla
         else:
             continue
         if style is QdqStyle.U8:
-            wanted.add(_behind_relu(node.outputs[0]))
+            wanted.add(behind_activation(node.outputs[0]))
     for value in tuple(wanted):
         wanted.update(_moved_from(value))
     ordered = (value for value in _activations(graph) if value in wanted)
@@ -127,8 +127,8 @@ def _position(value: ir.Value) -> int:
     return next(i for i, node in enumerate(producer.graph) if node is producer)
 
 
-def _behind_relu(value: ir.Value) -> ir.Value:
-    """Follow a value through the ReLU or Clip that is its only reader."""
+def behind_activation(value: ir.Value) -> ir.Value:
+    """Return the value behind the ReLUs and Clips that alone read ``value``; else ``value``."""
     while len(value.uses()) == 1 and not value.is_graph_output():
         (reader,) = value.consumers()
         if not (reader.op_type == "Relu" or _is_relu6(reader)):
