@@ -94,13 +94,16 @@ def test_between_layers_there_are_only_integers_that_are_still_read(style: QdqSt
     held = [
         {name: a.dtype.itemsize for name, a in one.items()} for one in _run_through(segments, model)
     ]
-    names = [sorted(one) for one in held]
-    assert names[0] == ["image/quantized"]
-    stem = "stem/act/quantized"
-    assert names[1] == [stem]
-    assert names[2] == sorted(["expand/act/quantized", stem])  # the sum will read the stem
-    assert names[4] == ["add/quantized"]
-    assert names[-1] == []
+    names = [{name.removesuffix("/quantized") for name in one} for one in held]
+    assert names[0] == {"image"}
+    # a layer can be run again until the next one is, so what it read is still there behind it
+    assert names[1] <= {"image", "stem/act"}
+    assert names[2] == {"expand/act", "stem/act"}  # the sum will read the stem
+    assert names[3] <= {"expand/act", "depthwise/act", "stem/act"}
+    assert names[4] <= {"depthwise/act", "stem/act", "add"}
+    assert names[5] <= {"add", "pool"}
+    for index, name in enumerate(("image", "stem/act", "expand/act", "depthwise/act", "add")):
+        assert name in names[index]
     assert {size for one in held for size in one.values()} == {1}
 
 
