@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,8 +10,9 @@ import onnx_ir as ir
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from edgedeploy import model_file
+from edgedeploy import building, model_file
 from edgedeploy.calibration import files, trt_cache
 from edgedeploy.calibration.checking import network
 from edgedeploy.calibration.converting import (
@@ -20,13 +22,16 @@ from edgedeploy.calibration.converting import (
     scale_of,
     to_trt_cache,
 )
+from edgedeploy.calibration.measuring import measure
 from edgedeploy.errors import FileError, UnknownNameError, UsageError
 from edgedeploy.graph.encoding import encode_range
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.tensors import activations
+from edgedeploy.images import open_images
 from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime.preprocessing import Preprocessing
-from edgedeploy.types import Correction, QdqStyle, TensorRange
+from edgedeploy.types import BuildSpec, Correction, Precision, QdqStyle, TensorRange
+from tests.calibration.networks import FORMS
 from tests.calibration.samples import SCALES, calibration
 from tests.graph.networks import block
 
@@ -129,6 +134,52 @@ def test_an_exported_cache_gives_the_same_trt_graph_of_a_real_network(
     export(before, tmp_path / "m.cache")
     found = from_trt_cache(trt_cache.read(tmp_path / "m.cache"), model)
     assert _quantised(model, found.calibration.ranges) == _quantised(model, before.ranges)
+
+
+def _trt_source(model: OnnxModel, found: Calibration) -> bytes:
+    """What the backend trt is given."""
+    spec = BuildSpec(backend="trt", precision=Precision.INT8)
+    return building.source(model, spec, found, style=QdqStyle.S8)
+
+
+def _there_and_back(model: OnnxModel, before: Calibration, folder: Path) -> tuple[bytes, bytes]:
+    """The trt graph of a calibration, and of its cache with the network that belongs to it."""
+    cache, changed = export(before, folder / "trt" / "m.cache", model=model)
+    other = model_file.read(changed, ModelHints(preprocessing=model.preprocessing))
+    after = from_trt_cache(trt_cache.read(cache), other).calibration
+    files.write(after, folder / "after.json")
+    return _trt_source(model, before), _trt_source(other, files.read(folder / "after.json"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_cache_and_its_changed_network_give_the_same_trt_graph_again(
+    tmp_path: Path, form: str
+) -> None:
+    model = _saved(FORMS[form](), tmp_path)
+    draw = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for number in range(6):
+        frame = draw.integers(0, 256, size=(16, 16, 3), dtype=np.uint8)
+        Image.fromarray(frame).save(tmp_path / "pictures" / f"{number}.png")
+    images = open_images(tmp_path / "pictures")
+    measured = measure(model, images, side=(16, 16), preprocessing=_RULE, threads=1)
+    assert measured.equalisation
+    assert any(np.any(one.rounding) for one in measured.corrections["s8"].values())
+    files.write(measured, tmp_path / "before.json")
+    before, after = _there_and_back(model, files.read(tmp_path / "before.json"), tmp_path)
+    assert sha256(before).digest() == sha256(after).digest()
+
+
+def test_a_real_networks_calibration_gives_the_same_trt_graph_again(
+    shared: Path, tmp_path: Path
+) -> None:
+    path = shared / "weights" / "onnx" / "mobilenet_v1_0.25_224_imagenet.onnx"
+    model = model_file.read(path, ModelHints(preprocessing=_RULE))
+    model = model_file.with_side(model, (224, 224), source="the test")
+    images = open_images(shared / "imagenet-500.zip").evenly(8)
+    measured = measure(model, images, side=(224, 224), preprocessing=_RULE, threads=2)
+    before, after = _there_and_back(model, measured, tmp_path)
+    assert sha256(before).digest() == sha256(after).digest()
 
 
 def test_what_an_import_does_not_know_is_empty_and_its_origin_is_written_down(

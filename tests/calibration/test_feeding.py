@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,3 +54,46 @@ def test_more_than_one_of_twenty_is_an_error_that_names_the_first(tmp_path: Path
         r"001\.png .*; 002\.png .*; and 3 more\n",
     ):
         list(feed.batches())
+
+
+def _kept(folder: Path, count: int, broken: int = 0) -> Feed:
+    return replace(_feed(folder, count, broken), keep=True)
+
+
+def test_kept_pictures_are_fed_again_though_the_files_are_gone(tmp_path: Path) -> None:
+    feed = _kept(tmp_path, 3)
+    first = np.concatenate(list(feed.batches()))
+    for path in tmp_path.iterdir():
+        path.unlink()
+    np.testing.assert_array_equal(np.concatenate(list(feed.batches())), first)
+
+
+def test_kept_pictures_are_not_changed_by_whoever_is_fed(tmp_path: Path) -> None:
+    feed = _kept(tmp_path, 2)
+    first = [batch.copy() for batch in feed.batches()]
+    for batch in feed.batches():
+        batch[:] = 0
+    np.testing.assert_array_equal(np.concatenate(list(feed.batches())), np.concatenate(first))
+
+
+def test_a_feed_that_was_left_half_way_begins_again(tmp_path: Path) -> None:
+    feed = _kept(tmp_path, 5)
+    half = feed.batches()
+    next(half)
+    next(half)
+    del half
+    whole = np.concatenate(list(feed.batches()))
+    np.testing.assert_allclose(whole[:, 0, 0, 0], (np.arange(5) - 127.5) / 127.5, rtol=1e-6)
+
+
+def test_a_kept_feed_names_what_it_left_out_once_and_its_progress_ends_at_the_total(
+    tmp_path: Path,
+) -> None:
+    feed = _kept(tmp_path, 20, broken=1)
+    for _ in range(3):
+        seen: list[tuple[int, int]] = []
+        batches = list(feed.batches(lambda done, total, seen=seen: seen.append((done, total))))  # type: ignore[misc]
+        assert len(batches) == 19
+        assert seen == sorted(seen)
+        assert seen[-1] == (20, 20)
+        assert list(feed.unreadable) == ["000.png"]

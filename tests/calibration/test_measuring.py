@@ -1,29 +1,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime as ort
 import pytest
 from PIL import Image
 
-from edgedeploy import model_file
+from edgedeploy import building, model_file
 from edgedeploy.calibration import files
-from edgedeploy.calibration.measuring import is_current, measure
+from edgedeploy.calibration.feeding import MOST_UNREADABLE
+from edgedeploy.calibration.measuring import LARGEST_SAMPLE, is_current, measure
 from edgedeploy.calibration.ranges import METHODS
+from edgedeploy.calibration.recipe import CORRECT_BIAS, EQUALISE, ROUND, STEPS
 from edgedeploy.errors import FileError, UnknownNameError, UsageError
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
 from edgedeploy.images import ImageEntry, ImageSet, open_images
-from edgedeploy.runtime.preprocessing import Preprocessing, fit, normalise
-from edgedeploy.types import OnnxModel, QdqStyle
+from edgedeploy.model_file import ModelHints
+from edgedeploy.runtime.preprocessing import Preprocessing, arrange, fit, normalise
+from edgedeploy.types import BuildSpec, OnnxModel, Precision, QdqStyle
 from tests.graph.networks import block
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgedeploy.types import Array
 
 RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3)
 
@@ -164,32 +170,111 @@ def test_another_size_than_the_models_is_refused(tmp_path: Path, images: ImageSe
         measure(model_file.read(path), images, side=(24, 24), preprocessing=RULE)
 
 
-def test_a_real_model_keeps_most_answers_in_int8(shared: Path) -> None:
-    import onnxruntime as ort
-
-    weights = shared / "weights" / "onnx" / "mobilenet_v1_0.50_160_imagenet.onnx"
-    pictures = open_images(shared / "imagenet-500.zip").evenly(60)
+@pytest.mark.parametrize("steps", [(), (EQUALISE,), (CORRECT_BIAS, ROUND), STEPS])
+def test_the_steps_taken_are_written_down(
+    model: OnnxModel, images: ImageSet, steps: tuple[str, ...]
+) -> None:
     found = measure(
-        model_file.read(weights), pictures.every("i%2==0"), side=(160, 160), preprocessing=RULE
+        model, images, side=(16, 16), preprocessing=RULE, method="minmax", steps=steps, threads=1
     )
-    answers = []
-    for quantised in (False, True):
-        graph = ir.load(weights)
-        fix_size(graph, (160, 160))
-        if quantised:
-            quantise(graph, found.ranges, QdqStyle.U8)
-        proto = ir.serde.serialize_model(graph).SerializeToString()
-        session = ort.InferenceSession(proto)
-        others = pictures.every("i%2==1").pictures()
-        answers.append(
-            [
-                int(
-                    session.run(None, {"input": normalise(fit(f, (160, 160), RULE)[None], RULE)})[
-                        0
-                    ].argmax()
-                )
-                for _, f in others
-            ]
+    assert found.steps == tuple(step for step in STEPS if step in steps)
+    assert bool(found.equalisation) is (EQUALISE in steps)
+    for corrections in found.corrections.values():
+        for one in corrections.values():
+            assert (one.rounding is not None) is (ROUND in steps)
+
+
+def test_an_unknown_step_is_refused_before_anything_is_read(
+    model: OnnxModel, images: ImageSet
+) -> None:
+    nowhere = replace(images, entries=(ImageEntry("nowhere.png", None),))
+    with pytest.raises(UnknownNameError, match=r"'rnd'[^\n]*\n.*did you mean 'round'"):
+        measure(model, nowhere, side=(16, 16), preprocessing=RULE, steps=("rnd",))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "minmax"},
+        {"steps": (ROUND, CORRECT_BIAS)},
+        {"side": (24, 24)},
+        {"preprocessing": RULE._replace(color="bgr")},
+    ],
+)
+def test_another_wish_is_another_calibration(
+    model: OnnxModel, images: ImageSet, change: dict[str, Any]
+) -> None:
+    wish: dict[str, Any] = {"side": (16, 16), "preprocessing": RULE, "method": "entropy"}
+    found = measure(model, images, threads=1, **wish)
+    assert is_current(found, model, images, **wish)
+    assert not is_current(found, model, images, **(wish | change))
+    # what is asked for does not depend on the order in which it is asked for
+    assert is_current(found, model, images, **wish, steps=STEPS[::-1])
+
+
+def test_other_pictures_weights_or_libraries_are_another_calibration(
+    model: OnnxModel, images: ImageSet
+) -> None:
+    wish: dict[str, Any] = {"side": (16, 16), "preprocessing": RULE, "method": "minmax"}
+    found = measure(model, images, steps=(), threads=1, **wish)
+    wish["steps"] = ()
+    assert is_current(found, model, images, **wish)
+    assert not is_current(found, model, replace(images, entries=images.entries[1:]), **wish)
+    assert not is_current(found, replace(model, sha256="0" * 64), images, **wish)
+    older = replace(found, versions={**found.versions, "onnxruntime": "1.0.0"})
+    assert not is_current(older, model, images, **wish)
+
+
+def test_what_cannot_be_read_is_counted_among_all_pictures_and_not_in_the_sample(
+    model: OnnxModel, images: ImageSet
+) -> None:
+    """Corrections are measured on a part: a tolerable few of all may be too many of that."""
+    count = LARGEST_SAMPLE + 20
+    most = int(MOST_UNREADABLE * count)
+    assert most > MOST_UNREADABLE * LARGEST_SAMPLE
+    entries = list((images.entries * count)[:count])
+    for number in range(most):
+        name = f"broken{number}.png"
+        (images.source / name).write_bytes(b"no picture")
+        entries[number * 20 + 1] = ImageEntry(name, None)
+    mixed = replace(images, entries=tuple(entries))
+    found = measure(model, mixed, side=(16, 16), preprocessing=RULE, method="minmax", threads=1)
+    assert len(found.unreadable) == most
+    assert found.data_count == count
+    assert found.corrections
+
+
+def test_int8_keeps_most_of_a_real_networks_answers_and_more_than_plain_ranges_do(
+    shared: Path,
+) -> None:
+    """V1 0.25, the hardest of them. Measured on 60 images: 75 % and 70 %, 87 % and 87 %."""
+    path = shared / "weights" / "onnx" / "mobilenet_v1_0.25_224_imagenet.onnx"
+    model = model_file.read(path, ModelHints(preprocessing=RULE))
+    model = model_file.with_side(model, (224, 224), source="the test")
+    pictures = open_images(shared / "imagenet-500.zip").evenly(100)
+    calibrating, others = pictures.every("i%5<2"), pictures.every("i%5>=2")
+    batch = [normalise(arrange(f, (224, 224), RULE), RULE) for _, f in others.pictures()]
+    exact = _answers(building.source(model, BuildSpec(backend="ort"), style=QdqStyle.U8), batch)
+    int8 = BuildSpec(backend="ort", precision=Precision.INT8)
+    agreement = {}
+    for steps in ((), STEPS):
+        found = measure(
+            model, calibrating, side=(224, 224), preprocessing=RULE, steps=steps, threads=2
         )
-    agreement = np.mean(np.equal(answers[0], answers[1]))
-    assert agreement >= 0.8  # 91 % of 300; 69 % where 16-bit sums saturate
+        for style in QdqStyle:
+            data = building.source(model, int8, found, style=style)
+            agreement[style, bool(steps)] = np.mean(_answers(data, batch) == exact)
+    for style in QdqStyle:
+        assert agreement[style, True] >= 0.78
+        assert agreement[style, True] >= agreement[style, False] + 0.03
+    gains = [agreement[style, True] - agreement[style, False] for style in QdqStyle]
+    assert sum(gains) >= 0.12
+
+
+def _answers(data: bytes, batch: list[Array]) -> Array:
+    """What ONNX Runtime answers, Q/DQ pairs as they are written."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return np.array([session.run(None, {"input": one})[0].argmax() for one in batch])
