@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import onnx.numpy_helper
+import onnx_ir as ir
 import pytest
 
 from edgedeploy import artifact, backends, building, devices, model_file
 from edgedeploy.calibration import files as calibrations
 from edgedeploy.errors import BuildError, FileError, UnknownNameError, UnsupportedError, UsageError
+from edgedeploy.graph.tensors import activations
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.runtime.runtime import Runtime
-from edgedeploy.types import BuildSpec, Calibration, Precision, QdqStyle, TensorRange
+from edgedeploy.types import BuildSpec, Calibration, Correction, Precision, QdqStyle, TensorRange
+from tests.graph.networks import block, ranges
 from tests.models import save, stem
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgedeploy.types import OnnxModel
+    from edgedeploy.types import Array, OnnxModel
 
 RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3)
 FP32 = BuildSpec(backend="ort")
@@ -157,6 +160,87 @@ def test_full_weights_have_one_scale_step_more_than_bounded_ones(
         largest[x86] = np.abs(onnx.numpy_helper.to_array(constants["w/quantized"])).max()
     assert largest["vnni"] == 127
     assert largest["any"] < 127
+
+
+def _constants(
+    model: OnnxModel, calibration: Calibration, style: QdqStyle, x86: str = "any"
+) -> dict[str, Array]:
+    """The constants of what a backend is given for INT8, by name."""
+    spec = BuildSpec(backend="ort", precision=Precision.INT8, x86=x86)
+    data = building.source(model, spec, calibration, style=style)
+    tensors = onnx.ModelProto.FromString(data).graph.initializer
+    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in tensors}
+
+
+@pytest.mark.parametrize("named", ["u8", "u8-vnni", "s8"])
+def test_corrections_serve_the_style_that_they_were_measured_in(
+    model: OnnxModel, calibration: Calibration, named: str
+) -> None:
+    delta = np.zeros((4, 3, 3, 3), np.int8)
+    delta[1, 1, 1, 1] = 1
+    shift = np.array([1.0, 0.0, -2.0, 0.0], np.float32)
+    corrected = replace(
+        calibration, corrections={named: {"c": Correction(bias=shift, rounding=delta)}}
+    )
+    for style, x86, name in (
+        (QdqStyle.U8, "any", "u8"),
+        (QdqStyle.U8, "vnni", "u8-vnni"),
+        (QdqStyle.S8, "any", "s8"),
+    ):
+        before = _constants(model, calibration, style, x86)
+        after = _constants(model, corrected, style, x86)
+        rounded = after["w/quantized"].astype(int) - before["w/quantized"]
+        np.testing.assert_array_equal(rounded, delta if name == named else 0 * delta)
+        moved = _bias(after) - _bias(before)
+        expected = shift if name == named else 0 * shift
+        np.testing.assert_allclose(moved, expected, atol=1e-3)
+
+
+def _bias(constants: dict[str, Array]) -> Array:
+    """The only bias, in float; 0 where there is none."""
+    for name, array in constants.items():
+        if array.shape == (4,) and array.dtype == np.int32 and array.any():
+            return array * constants[name.replace("/quantized", "/scale")]
+        if name.endswith(("c/input_2", "/b")) and array.dtype == np.float32:
+            return array
+    return np.zeros(4, np.float32)
+
+
+def test_int8_is_of_the_equalised_network_and_float_is_not(
+    tmp_path: Path, calibration: Calibration
+) -> None:
+    path = tmp_path / "block.onnx"
+    path.write_bytes(ir.serde.serialize_model(block(gemm="Gemm")).SerializeToString())
+    model = model_file.read(path)
+    scale = np.linspace(1, 4, 16).astype(np.float32)
+    scaled = replace(
+        calibration,
+        model_sha256=model.sha256,
+        side=(16, 16),
+        ranges=ranges(activations(block(gemm="Gemm"))),
+        equalisation={"expand/act": scale},
+    )
+    plain = replace(scaled, equalisation={})
+    scales = [_constants(model, found, QdqStyle.S8)["expand/w/scale"] for found in (scaled, plain)]
+    np.testing.assert_allclose(scales[0], scales[1] * scale, rtol=1e-5)
+    floats = [building.source(model, FP32, found, style=QdqStyle.U8) for found in (scaled, plain)]
+    assert floats[0] == floats[1]
+
+
+def test_a_calibration_that_fits_no_layer_is_refused_and_leaves_no_artifact(
+    model: OnnxModel, calibration: Calibration, tmp_path: Path
+) -> None:
+    int8 = BuildSpec(backend="ort", precision=Precision.INT8)
+    ones = np.ones(4, np.float32)
+    for change, problem in (
+        ({"equalisation": {"r": ones}}, "equalises r, which this model cannot"),
+        ({"corrections": {"u8": {"r": Correction(bias=ones)}}}, "corrects r, which is no layer"),
+        ({"corrections": {"u8": {"c": Correction(bias=ones[1:])}}}, r"bias of \(3,\)"),
+    ):
+        wrong = replace(calibration, **change)
+        with pytest.raises(BuildError, match=problem):
+            building.build(model, int8, out=tmp_path / "build", calibration=wrong)
+        assert list((tmp_path / "build" / "stem").iterdir()) == []
 
 
 @pytest.mark.parametrize(
