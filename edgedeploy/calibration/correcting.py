@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,22 @@ if TYPE_CHECKING:
 
     from edgedeploy.types import Array, TensorRange
 
-_SHARE_PICTURES = 32  # to count what is clipped
 _LEAST_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """Means of a float network's channels over pictures and positions.
+
+    Attributes:
+        layers: By a layer's output, ``(channels,)``.
+        behind: By the output of the ReLU or Clip behind a layer, ``(channels,)``.
+        every: Of how many pictures one is behind ``behind``, from the first on.
+    """
+
+    layers: Mapping[str, Array]
+    behind: Mapping[str, Array]
+    every: int = 1
 
 
 def correct(
@@ -46,7 +60,7 @@ def correct(
     ranges: Mapping[str, TensorRange],
     style: QdqStyle,
     pictures: Iterable[Array],
-    means: Mapping[str, Array],
+    means: Means,
     *,
     any_x86: bool = True,
     rounding: bool = True,
@@ -69,8 +83,7 @@ def correct(
         style: Of the Q/DQ pairs.
         pictures: Inputs, ``(N, 3, H, W)`` float32; the integers between layers are kept in memory
             for all of them.
-        means: By the layer's output, and by that of the ReLU or Clip behind it, ``(channels,)``:
-            the mean in the float network, on the same pictures.
+        means: Of the float network, on the same pictures.
         any_x86: In the style u8, bound what saturates on CPUs without VNNI.
         rounding: Whether to choose how weights are rounded; False leaves the nearest.
         bias: Whether to correct biases; False leaves them.
@@ -101,8 +114,8 @@ def correct(
     found: dict[str, Correction] = {}
     for number, node in enumerate(layers, start=1):
         name = node.outputs[0].name or ""
-        reads = node.inputs[0].name if node.inputs[0] is not None else None
-        if reads is None or reads in integers:
+        reads = "" if node.inputs[0] is None else node.inputs[0].name or ""
+        if reads in integers:
             codes, scale, zero = segments.input_of(names[number - 1])
         else:
             codes, scale, zero = segments.floats_of(reads), np.ones((), np.float32), 0
@@ -112,18 +125,22 @@ def correct(
         shift = np.zeros_like(layer.bias)
         if takes_bias(node) and layer.geometry is not None:
             if bias:
-                shift = layer.missing(means[name], weight)
-                if_float(name, Correction(bias=layer.missing(means[name], layer.weight)))
+                shift = layer.missing(means.layers[name], weight)
             delta = (whole - layer.nearest).astype(np.int8)
             rounded = rounding and name not in floats
             found[name] = Correction(bias=shift, rounding=delta if rounded else None)
-        segments.run(number, weight, layer.bias + shift if takes_bias(node) else None)
         behind = behind_activation(node.outputs[0]).name or ""
-        seen = segments.rounded(behind) if bias and name in found and behind != name else None
-        if seen is not None and behind in means:
-            shift = shift + _missing_behind(*seen, means[behind])
-            found[name] = replace(found[name], bias=shift)
-            segments.run(number, weight, layer.bias + shift)
+        if bias and name in found and behind in means.behind:
+            seen = segments.probe(number, weight, layer.bias + shift, behind, means.every)
+            if seen is not None:
+                shift = shift + _missing_behind(*seen, means.behind[behind])
+                found[name] = replace(found[name], bias=shift)
+        segments.run(number, weight, layer.bias + shift if takes_bias(node) else None)
+        if bias and name in found:
+            rounded_off = layer.missing(means.layers[name], weight) - layer.missing(
+                means.layers[name], layer.weight
+            )
+            if_float(name, Correction(bias=shift - rounded_off))
         progress(number, len(layers))
     return found
 
@@ -141,8 +158,7 @@ def _missing_behind(codes: Array, scale: Array, zero: int, mean: Array) -> Array
     """
     axes = tuple(axis for axis in range(codes.ndim) if axis != 1)
     found = (codes.mean(axis=axes) - zero) * float(scale)
-    few = codes[:: -(-len(codes) // _SHARE_PICTURES)]
-    share = ((few > zero) & (few < np.iinfo(codes.dtype).max)).mean(axis=axes)
+    share = ((codes > zero) & (codes < np.iinfo(codes.dtype).max)).mean(axis=axes)
     shift: Array = ((mean - found) / np.maximum(share, _LEAST_SHARE)).astype(np.float32)
     return shift
 
