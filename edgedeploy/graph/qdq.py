@@ -48,7 +48,8 @@ def quantise(
             float biases.
         any_x86: In u8, keep the weights to sums that do not saturate on CPUs without VNNI.
         corrections: By the name of a layer's output; measured with these very arguments.
-        floats: Outputs of layers that stay in float, without a correction; see `place`.
+        floats: Outputs of layers whose weights stay in float; see `place`. Of their corrections
+            only the bias counts.
 
     Raises:
         BuildError: A range is missing or empty, a correction or a layer to leave in float does
@@ -56,7 +57,7 @@ def quantise(
     """
     placement = place(model.graph, style, floats)
     _check(model, placement, ranges)
-    _check_floats(model.graph, floats)
+    layers = _check_floats(model.graph, floats)
     found = corrections or {}
     check_corrections(model.graph, found)
     encodings = _encodings(placement, ranges, style)
@@ -65,6 +66,9 @@ def quantise(
         encoding = encodings[value] if value is not None and style is QdqStyle.U8 else None
         correction = found.get(node.outputs[0].name or "")
         _quantise_weights(model.graph, node, encoding, correction, any_x86=any_x86)
+    for name in floats:
+        if name in found:
+            correct_bias(model.graph, layers[name], found[name].bias)
     for point, encoding in encodings.items():
         _insert_pair(model.graph, point, encoding)
     RemoveUnusedNodesPass()(model)
@@ -116,14 +120,16 @@ def _check(model: ir.Model, placement: Placement, ranges: Mapping[str, TensorRan
         )
 
 
-def _check_floats(graph: ir.Graph, floats: Collection[str]) -> None:
-    layers = {node.outputs[0].name for node in graph if is_weighted(node)}
+def _check_floats(graph: ir.Graph, floats: Collection[str]) -> dict[str, ir.Node]:
+    """Return the layers by their outputs; refuse to leave others in float."""
+    layers = {node.outputs[0].name or "": node for node in graph if is_weighted(node)}
     unknown = [name for name in floats if name not in layers]
     if unknown:
         raise BuildError(
             f"the calibration leaves {unknown[0]} in float, which is no layer here",
             fix="calibrate this very model: edgedeploy calibrate MODEL --data IMAGES",
         )
+    return layers
 
 
 def check_corrections(graph: ir.Graph, corrections: Mapping[str, Correction]) -> None:
