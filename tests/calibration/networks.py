@@ -9,8 +9,9 @@ import onnx_ir as ir
 import onnxruntime as ort
 from onnx import helper
 
+from edgedeploy.calibration.correcting import Means
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
-from edgedeploy.graph.placement import is_weighted
+from edgedeploy.graph.placement import behind_activation, is_weighted
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
 from edgedeploy.types import TensorRange
@@ -83,6 +84,16 @@ def means_of(model: ir.Model, batch: Array) -> dict[str, Array]:
         name: found[name].astype(np.float64).mean(axis=(0, *range(2, found[name].ndim)))
         for name in names
     }
+
+
+def float_means(model: ir.Model, batch: Array, *, every: int = 0) -> Means:
+    """The means that `correct` needs; with ``every``, also those behind activations."""
+    nodes = [node.outputs[0] for node in model.graph if is_weighted(node)]
+    behind = [behind_activation(value).name or "" for value in nodes]
+    names = [name for name in behind if name not in layers(model)]
+    seen = tensors(model, names, batch[::every]) if every else {}
+    means = {name: seen[name].astype(np.float64).mean(axis=(0, 2, 3)) for name in names if every}
+    return Means(layers=means_of(model, batch), behind=means, every=every or 1)
 
 
 def batches(count: int = 12) -> Array:

@@ -15,6 +15,7 @@ from edgedeploy.types import Correction, QdqStyle, TensorRange
 from tests.calibration.networks import (
     FORMS,
     batches,
+    float_means,
     layers,
     means_of,
     prepared,
@@ -39,7 +40,7 @@ def _corrected(
         seen_ranges(model, batches()),
         style,
         [batches()],
-        means_of(model, batches()),
+        float_means(model, batches()),
         any_x86=any_x86,
         threads=1,
         **switches,  # type: ignore[arg-type]  # rounding and bias
@@ -196,7 +197,7 @@ def test_progress_counts_the_layers() -> None:
         seen_ranges(model, batches()),
         U8,
         [batches()],
-        means_of(model, batches()),
+        float_means(model, batches()),
         threads=1,
         progress=lambda done, total: seen.append((done, total)),
     )
@@ -209,7 +210,7 @@ def test_later_layers_are_corrected_for_what_earlier_ones_do() -> None:
     ranges = seen_ranges(model, batches())
     clipped = replace(ranges["stem/act"], high=ranges["stem/act"].high * 0.5)
     found = [
-        correct(model, one, S8, [batches()], means_of(model, batches()), threads=1)
+        correct(model, one, S8, [batches()], float_means(model, batches()), threads=1)
         for one in (ranges, {**ranges, "stem/act": clipped})
     ]
     np.testing.assert_array_equal(found[0]["stem/norm"].bias, found[1]["stem/norm"].bias)
@@ -221,6 +222,40 @@ def test_a_range_of_nothing_but_zero_is_survived() -> None:
     model = prepared("residual")
     ranges = seen_ranges(model, batches())
     ranges["expand/act"] = TensorRange(min=0, max=0, low=0, high=1e-9)
-    found = correct(model, ranges, U8, [batches()], means_of(model, batches()), threads=1)
+    found = correct(model, ranges, U8, [batches()], float_means(model, batches()), threads=1)
     for one in found.values():
         assert np.isfinite(one.bias).all()
+
+
+@pytest.mark.parametrize("style", QdqStyle)
+def test_the_mean_behind_an_activation_comes_closer_too(style: QdqStyle) -> None:
+    """A mean that is right before a ReLU is not right behind it: noise is clipped on one side."""
+    model = prepared("mixed")
+    ranges = seen_ranges(model, batches())
+    for name in ("stem/act", "depthwise/act"):  # steps so long that there is noise
+        ranges[name] = replace(ranges[name], high=ranges[name].high * 20)
+    names = ["grouped/act", "head/act"]
+    exact = tensors(model, names, batches())
+    errors = []
+    for every in (0, 1):
+        means = float_means(model, batches(), every=every)
+        found = correct(model, ranges, style, [batches()], means, threads=1)
+        graph = model.clone()
+        quantise(graph, ranges, style, corrections=found)
+        seen = tensors(graph, names, batches())
+        away = [np.abs((seen[n] - exact[n]).mean(axis=(0, 2, 3))) for n in names]
+        errors.append(np.concatenate(away).mean())
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_one_picture_of_several_tells_what_clipping_changes() -> None:
+    model = prepared("mixed")
+    ranges = seen_ranges(model, batches())
+    found = [
+        correct(
+            model, ranges, U8, [batches()], float_means(model, batches(), every=every), threads=1
+        )["stem/conv"].bias
+        for every in (0, 1, 4)
+    ]
+    assert np.abs(found[2] - found[1]).max() < np.abs(found[1]).max()
+    assert np.abs(found[2] - found[0]).max() > 0
