@@ -47,12 +47,10 @@ class Means:
     Attributes:
         layers: By a layer's output, ``(channels,)``.
         behind: By the output of the ReLU or Clip behind a layer, ``(channels,)``.
-        every: Of how many pictures one is behind ``behind``, from the first on.
     """
 
     layers: Mapping[str, Array]
     behind: Mapping[str, Array]
-    every: int = 1
 
 
 def correct(
@@ -131,7 +129,7 @@ def correct(
             found[name] = Correction(bias=shift, rounding=delta if rounded else None)
         behind = behind_activation(node.outputs[0]).name or ""
         if bias and name in found and behind in means.behind:
-            seen = segments.probe(number, weight, layer.bias + shift, behind, means.every)
+            seen = segments.probe(number, weight, layer.bias + shift, behind)
             if seen is not None:
                 shift = shift + _missing_behind(*seen, means.behind[behind])
                 found[name] = replace(found[name], bias=shift)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ class Feed:
         preprocessing: What the network was trained with.
         keep: Keep the pictures in memory, scaled and cut, after the first time.
         unreadable: By name, why a picture was left out; filled while the pictures are read.
+        kept: By name, ``(1, height, width, 3)`` uint8; feeds of parts of the set share it.
     """
 
     images: ImageSet
@@ -37,7 +38,14 @@ class Feed:
     preprocessing: Preprocessing
     keep: bool = False
     unreadable: dict[str, str] = field(default_factory=dict)
-    _kept: list[Array] = field(default_factory=list, init=False, repr=False, compare=False)
+    kept: dict[str, Array] = field(default_factory=dict, repr=False, compare=False)
+
+    def evenly(self, count: int) -> Feed:
+        """Return a feed of ``count`` of the pictures, evenly spaced over the sorted list.
+
+        What this feed has kept is not read again.
+        """
+        return replace(self, images=self.images.evenly(count))
 
     def batches(
         self, progress: Callable[[int, int], None] = lambda done, total: None
@@ -51,12 +59,13 @@ class Feed:
             FileError: More than `MOST_UNREADABLE` of the pictures cannot be read.
         """
         total = len(self.images.entries)
-        if self.keep and len(self._kept) + len(self.unreadable) == total:
-            for number, pixels in enumerate(self._kept, start=1 + len(self.unreadable)):
-                yield normalise(pixels, self.preprocessing)
+        names = [entry.name for entry in self.images.entries]
+        if self.keep and all(name in self.kept or name in self.unreadable for name in names):
+            for number, name in enumerate(names, start=1):
+                if name in self.kept:
+                    yield normalise(self.kept[name], self.preprocessing)
                 progress(number, total)
             return
-        self._kept.clear()
         done = count(1)
 
         def skip(entry: ImageEntry, error: FileError) -> None:
@@ -66,10 +75,10 @@ class Feed:
                 raise _too_many(list(self.unreadable.values()), total) from error
             progress(next(done), total)
 
-        for _, frame in self.images.pictures(skip=skip):
+        for entry, frame in self.images.pictures(skip=skip):
             pixels = arrange(frame, self.side, self.preprocessing)
             if self.keep:
-                self._kept.append(pixels)
+                self.kept[entry.name] = pixels
             yield normalise(pixels, self.preprocessing)
             progress(next(done), total)
 

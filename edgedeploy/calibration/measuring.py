@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from edgedeploy.types import OnnxModel
 
 DEFAULT_METHOD = AUTO
-LARGEST_SAMPLE = 200
+CORRECTED_ON = 100
+MOST_KEPT = 200
 
 
 def measure(
@@ -45,7 +46,8 @@ def measure(
     """Run the model on every picture, choose a range for each activation, and correct the weights.
 
     Ranges are measured on all pictures, one at a time: memory does not grow with their number, and
-    their order does not matter. Corrections are measured on at most `LARGEST_SAMPLE` of them.
+    their order does not matter. Corrections are measured on at most `CORRECTED_ON` of them, and
+    what a budget allows on at most `MOST_KEPT`.
 
     Args:
         model: Float.
@@ -80,15 +82,14 @@ def measure(
     fix_size(graph, side)
     fold_batch_norm(graph)
     taken = check_steps(steps)
-    few = len(images.entries) <= LARGEST_SAMPLE
+    few = len(images.entries) <= MOST_KEPT
     feed = Feed(images=images, side=side, preprocessing=preprocessing, keep=few)
-    sample = feed
-    if not few:
-        sample = replace(feed, images=images.evenly(LARGEST_SAMPLE), keep=True, unreadable={})
+    kept = feed if few else replace(feed.evenly(MOST_KEPT), keep=True, unreadable={})
     result = follow(
         graph,
         feed,
-        sample,
+        kept.evenly(CORRECTED_ON),
+        kept,
         method=method,
         steps=taken,
         budget=None if max_drop is None else Budget(max_drop=max_drop, softmax=model.softmax),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.calibration.answers import Exam, right_answers, scores
 from edgedeploy.calibration.budget import Candidate, Corrected, keep_within
-from edgedeploy.calibration.correcting import correct
+from edgedeploy.calibration.correcting import Means, correct
 from edgedeploy.calibration.equalising import choose_scales
 from edgedeploy.calibration.layers import observe_channels
 from edgedeploy.calibration.ranging import measure_ranges
@@ -28,7 +28,7 @@ from edgedeploy.graph.placement import behind_activation, is_weighted
 from edgedeploy.types import QdqStyle, correction_style
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import onnx_ir as ir
 
@@ -78,6 +78,7 @@ def follow(
     model: ir.Model,
     feed: Feed,
     sample: Feed,
+    examined: Feed,
     *,
     method: str,
     steps: Sequence[str] = STEPS,
@@ -91,6 +92,7 @@ def follow(
         model: Float, batch norm folded, of a fixed size; equalised in place.
         feed: What extremes, means and ranges are measured on; read once for each.
         sample: What the layers are corrected on; kept in memory as integers.
+        examined: What the loss is measured on where there is a budget.
         method: Of choosing ranges.
         steps: Of `STEPS`.
         budget: None leaves every layer in INT8, and does not measure what that loses.
@@ -99,15 +101,13 @@ def follow(
     """
     correcting = bool({ROUND, CORRECT_BIAS} & set(steps))
     parts = len(_STYLES) * (correcting + (budget is not None))
-    stages = _Stages(progress, 1 + bool(steps) + parts, len(feed.images.entries))
+    stages = _Stages(progress, 1 + (EQUALISE in steps) + parts, len(feed.images.entries))
     scales: dict[str, Array] = {}
-    means: dict[str, Array] = {}
-    if steps:
-        scales, means = _equalise(
-            model, feed, sample, steps, threads=threads, progress=stages.next()
-        )
+    if EQUALISE in steps:
+        scales = _equalise(model, feed.batches(stages.next()), threads)
     ranges = measure_ranges(model, feed.batches(stages.next()), method=method, threads=threads)
-    exam = None if budget is None else _exam(model, feed, sample, budget, threads)
+    means = _means(model, sample, threads) if CORRECT_BIAS in steps else Means(layers={}, behind={})
+    exam = None if budget is None else _exam(model, feed, examined, budget, threads)
     corrections: dict[str, Mapping[str, Correction]] = {}
     spending: dict[str, Spending] = {}
     for style, x86 in _STYLES:
@@ -122,7 +122,7 @@ def follow(
                 budget.max_drop,
                 candidate,
                 exam,
-                sample,
+                examined,
                 found,
                 correct_again=correct_again,
                 progress=stages.next(),
@@ -136,7 +136,7 @@ def follow(
 def _correct(
     candidate: Candidate,
     sample: Feed,
-    means: Mapping[str, Array],
+    means: Means,
     steps: Sequence[str],
     floats: Collection[str] = (),
     *,
@@ -172,35 +172,32 @@ def _exam(model: ir.Model, feed: Feed, sample: Feed, budget: Budget, threads: in
 
 def _equalise(
     model: ir.Model,
-    feed: Feed,
-    sample: Feed,
-    steps: Sequence[str],
-    *,
+    batches: Iterable[Array],
     threads: int | None,
-    progress: Callable[[int, int], None],
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Equalise the model if asked to; return the scales, and the means of its layers' outputs."""
+) -> dict[str, Array]:
+    """Equalise the model; return the scales."""
     found = links(model.graph)
-    behind = [
-        behind_activation(node.outputs[0]).name or "" for node in model.graph if is_weighted(node)
-    ]
     seen = observe_channels(
         model,
         [link.name for link in found],
-        [*behind, *(link.tensors[-1] for link in found)],
-        feed.batches(progress),
+        [link.tensors[-1] for link in found],
+        batches,
         threads=threads,
     )
-    scales = choose_scales(model.graph, seen) if EQUALISE in steps else {}
+    scales = choose_scales(model.graph, seen)
     equalise(model, scales)
-    if sample is not feed:
-        means = observe_channels(model, [], behind, sample.batches(), threads=threads).means
-        return scales, means
-    means = dict(seen.means)
-    for link in found:
-        for name in set(means).intersection(link.tensors) if link.name in scales else ():
-            means[name] = means[name] * scales[link.name]
-    return scales, means
+    return scales
+
+
+def _means(model: ir.Model, sample: Feed, threads: int | None) -> Means:
+    """Measure the means of the equalised float network, on the pictures it is corrected on."""
+    layers = [node.outputs[0] for node in model.graph if is_weighted(node)]
+    behind = [behind_activation(value) for value in layers]
+    names = [
+        after.name or "" for value, after in zip(layers, behind, strict=True) if after is not value
+    ]
+    found = observe_channels(model, [], names, sample.batches(), threads=threads).means
+    return Means(layers=found, behind={name: found[name] for name in names})
 
 
 class _Stages:

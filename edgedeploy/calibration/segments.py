@@ -96,15 +96,29 @@ class Segments:
         )
         return self._live[pair.input[0]], scale, int(zero)
 
-    def rounded(self, name: str) -> tuple[Array, Array, int] | None:
-        """Return what a value was rounded to, as `input_of` does; None if it was not."""
+    def probe(
+        self, number: int, weight: Array, bias: Array, name: str
+    ) -> tuple[Array, Array, int] | None:
+        """Run the next segment as `run` does, and keep nothing.
+
+        Args:
+            number: Of the segment.
+            weight: Of its layer.
+            bias: Of its layer.
+            name: A value that it computes.
+
+        Returns:
+            What ``name`` was rounded to, as `input_of` does; None where it is not.
+        """
         pair = self._quantising.get(name)
-        if pair is None or pair.output[0] not in self._live:
+        if pair is None or pair not in self._pieces[number]:
             return None
+        constants = _layer_inputs(weight, bias)
+        found = self._run_batches(number, [pair.output[0]], constants)
         scale, zero = (
             onnx.numpy_helper.to_array(self._constants[name]) for name in pair.input[1:3]
         )
-        return self._live[pair.output[0]], scale, int(zero)
+        return found[pair.output[0]], scale, int(zero)
 
     def floats_of(self, name: str) -> Array:
         """Return a value that the next layer reads and no Q/DQ pair has rounded."""
@@ -113,30 +127,23 @@ class Segments:
     def run(self, number: int, weight: Array, bias: Array | None) -> None:
         """Run segment ``number`` with other weights, float32, and keep what is read later.
 
-        It can be run again, until a later one has been.
-
         Args:
             number: 1 for the first layer's.
             weight: Of its layer.
             bias: Of its layer; None keeps what it has.
         """
-        needed = {name for reads in self._reads[number:] for name in reads}
-        self._live = {name: values for name, values in self._live.items() if name in needed}
+        outputs = self._wanted(number)
         made = {name for node in self._pieces[number] for name in node.output}
-        fresh = [name for name in self._wanted(number) if name in made]
+        fresh = [name for name in outputs if name in made]
         if fresh:
-            reads = [name for name in self._reads[number] if name in self._live]
-            session = self._session(
-                self._pieces[number],
-                reads,
-                fresh,
-                {1: weight} | ({} if bias is None else {2: bias}),
-            )
-            self._live |= self._run_batches(session, reads, fresh)
+            self._live |= self._run_batches(number, fresh, _layer_inputs(weight, bias))
+        self._live = {name: self._live[name] for name in outputs}
 
     def _run_batches(
-        self, session: ort.InferenceSession, reads: list[str], outputs: list[str]
+        self, number: int, outputs: list[str], constants: Mapping[int, Array]
     ) -> dict[str, Array]:
+        reads = [name for name in self._reads[number] if name in self._live]
+        session = self._session(self._pieces[number], reads, outputs, constants)
         total = len(self._live[reads[0]])
         found: dict[str, Array] = {}
         for start in range(0, total, self._batch):
@@ -205,6 +212,10 @@ class Segments:
         known = self._types.get(name)
         kind = onnx.TensorProto.FLOAT if known is None else known.type.tensor_type.elem_type
         return helper.make_tensor_value_info(name, kind, None)
+
+
+def _layer_inputs(weight: Array, bias: Array | None) -> dict[int, Array]:
+    return {1: weight} if bias is None else {1: weight, 2: bias}
 
 
 def _with_inputs(

@@ -86,14 +86,14 @@ def means_of(model: ir.Model, batch: Array) -> dict[str, Array]:
     }
 
 
-def float_means(model: ir.Model, batch: Array, *, every: int = 0) -> Means:
-    """The means that `correct` needs; with ``every``, also those behind activations."""
+def float_means(model: ir.Model, batch: Array, *, with_behind: bool = False) -> Means:
+    """The means that `correct` needs; also those behind activations if asked."""
     nodes = [node.outputs[0] for node in model.graph if is_weighted(node)]
     behind = [behind_activation(value).name or "" for value in nodes]
     names = [name for name in behind if name not in layers(model)]
-    seen = tensors(model, names, batch[::every]) if every else {}
-    means = {name: seen[name].astype(np.float64).mean(axis=(0, 2, 3)) for name in names if every}
-    return Means(layers=means_of(model, batch), behind=means, every=every or 1)
+    seen = tensors(model, names, batch) if with_behind else {}
+    means = {name: values.astype(np.float64).mean(axis=(0, 2, 3)) for name, values in seen.items()}
+    return Means(layers=means_of(model, batch), behind=means)
 
 
 def batches(count: int = 12) -> Array:
