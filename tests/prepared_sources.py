@@ -18,6 +18,8 @@ from edgedeploy.zoo import networks, random_weights
 from edgedeploy.zoo.rows import Activation, Padding, Style
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import onnx
 
     from edgedeploy.types import Array, TensorRange
@@ -52,11 +54,12 @@ def prepared(
     *,
     style: QdqStyle = QdqStyle.S8,
     float16: bool = True,  # as the backend's float16_source() says
+    floats: Collection[str] = (),
 ) -> onnx.ModelProto:
     """Prepare a float32 model as a build does: Q/DQ for INT8, float16 inside for FP16."""
     graph = ir.serde.deserialize_model(model)
     if precision is Precision.INT8:
-        quantise(graph, ranges(model), style)
+        quantise(graph, ranges(model), style, floats=floats)
     if precision is Precision.FP16 and float16:
         to_float16(graph)
     return ir.serde.serialize_model(graph)

@@ -75,6 +75,16 @@ def test_types_are_timed_forwards_and_backwards() -> None:
     assert times[Precision.FP32] == pytest.approx([3_000_001] * 3)
 
 
+def test_slowdown_is_the_ratio_of_medians_and_1_for_the_same_artifact(tmp_path: Path) -> None:
+    whole, half = (trial._build("ort", p, tmp_path) for p in (Precision.INT8, Precision.FP32))
+    seen = [
+        trial.slowdown(whole, other, side=(80, 80), threads=1, duration_s=0.5)
+        for other in (whole, half)
+    ]
+    assert 0.6 < seen[0] < 1.7
+    assert seen[1] > 0
+
+
 def test_without_int8_there_is_nothing_to_compare() -> None:
     assert trial.measure("ort", (Precision.FP32,)) == ()
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import onnx
 
 _MULTIPLYING = frozenset({"Conv", "Gemm", "MatMul"})
+_FUSED = frozenset({"Clip", "Relu"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Layers:
 
     Attributes:
         quantised: How many read both input and weights from a DequantizeLinear.
-        floating: Names of the nodes, and of their outputs, that do not.
+        floating: Names of the nodes that do not, of their outputs, and of the activations behind
+            them, with which they may be fused.
     """
 
     quantised: int
@@ -41,6 +43,8 @@ def layers(graph: onnx.GraphProto) -> Layers:
     quantised = 0
     floating: set[str] = set()
     for node in graph.node:
+        if node.op_type in _FUSED and node.input[0] in floating:
+            floating.add(node.output[0])
         if node.op_type not in _MULTIPLYING or node.domain not in ("", "ai.onnx"):
             continue
         if dequantised.issuperset(node.input[:2]):

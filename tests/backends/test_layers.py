@@ -56,6 +56,31 @@ def test_layer_that_falls_back_is_named_as_in_the_source(tmp_path: Path, name: s
     assert layers(source.graph).fell_back(built.floats) == ()  # the changed source says so itself
 
 
+@pytest.mark.parametrize("name", ["ort", "openvino"])
+@pytest.mark.parametrize("family", Family)
+def test_layer_left_in_float_runs_in_float(tmp_path: Path, name: str, family: Family) -> None:
+    """ONNX Runtime would quantise its weights by itself, with one scale for all channels."""
+    model = mobilenet(family)
+    convolutions = [node.output[0] for node in model.graph.node if node.op_type == "Conv"]
+    floats = {convolutions[0], convolutions[4], convolutions[5], convolutions[-2]}
+    source = prepared(model, Precision.INT8, style=QdqStyle.U8, floats=floats)
+    built = build(name, source, tmp_path / name)
+    assert built.runs == {"float32": 4, "int8": dict(COUNTS)[family] - 4}
+    assert layers(source.graph).quantised == dict(COUNTS)[family] - 4
+    assert layers(source.graph).fell_back(built.floats) == ()
+
+
+def test_tensorrt_builds_a_network_with_layers_in_float(tmp_path: Path) -> None:
+    if backends.package("trt") != "tensorrt_rtx":
+        pytest.skip("only TensorRT-RTX builds without a GPU")
+    model = mobilenet(Family.MOBILENET_V2)
+    convolutions = [node.output[0] for node in model.graph.node if node.op_type == "Conv"]
+    floats = {convolutions[0], convolutions[4], convolutions[5], convolutions[-2]}
+    source = prepared(model, Precision.INT8, floats=floats)
+    assert layers(source.graph).quantised == 53 - 4
+    assert build("trt", source, tmp_path / "trt").engine == "model.engine"
+
+
 def _float_input(source: onnx.ModelProto) -> set[str]:
     """Let the first convolution read the image itself; return the names that it goes by."""
     first = next(node for node in source.graph.node if node.op_type == "Conv")

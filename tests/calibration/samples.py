@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from edgedeploy.calibration import arrays
+from edgedeploy.calibration import arrays, spendings
 from edgedeploy.runtime.preprocessing import Preprocessing
-from edgedeploy.types import Array, Calibration, Correction, TensorRange
+from edgedeploy.types import Array, Calibration, Correction, Spending, TensorRange
 
 NAMES = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\n"), min_size=1, max_size=12
@@ -56,8 +56,22 @@ def with_arrays(**changes: Any) -> Calibration:
                 "u8": {"conv/a": correction(seed=1)},
                 "u8-vnni": {},
             },
+            "max_drop": 0.5,
+            "spending": {"s8": left_float("conv/b")},
             **changes,
         }
+    )
+
+
+def left_float(*layers: str) -> Spending:
+    """A budget that was kept by leaving these layers in float."""
+    return Spending(
+        measure="top-1",
+        images=200,
+        before=2.5,
+        after=0.5,
+        left_float=layers,
+        harms={**dict.fromkeys(layers, 0.25), "conv/c": -0.001},
     )
 
 
@@ -96,6 +110,26 @@ def corrections(draw: st.DrawFn) -> dict[str, dict[str, Correction]]:
     return found
 
 
+_POINTS = st.floats(-100, 100)
+
+
+@st.composite
+def spending(draw: st.DrawFn) -> dict[str, Spending]:
+    """What a budget took in some of the styles."""
+    found = {}
+    for style in draw(st.lists(st.sampled_from(arrays.STYLES), unique=True)):
+        harms = draw(st.dictionaries(NAMES, st.floats(-10, 10), max_size=4))
+        found[style] = Spending(
+            measure=draw(st.sampled_from(spendings.MEASURES)),
+            images=draw(st.integers(1, 200)),
+            before=draw(_POINTS),
+            after=draw(_POINTS),
+            left_float=tuple(draw(st.lists(st.sampled_from(list(harms) or ["a"]), unique=True))),
+            harms=harms,
+        )
+    return found
+
+
 @st.composite
 def calibrations(draw: st.DrawFn) -> Calibration:
     """Any calibration that a file can hold."""
@@ -106,6 +140,8 @@ def calibrations(draw: st.DrawFn) -> Calibration:
         unreadable=draw(st.dictionaries(st.text(), st.text(), max_size=2)),
         equalisation=draw(equalisations()),
         corrections=draw(corrections()),
+        max_drop=draw(st.none() | st.floats(0, 100, exclude_min=True)),
+        spending=draw(spending()),
     )
 
 

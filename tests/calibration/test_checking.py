@@ -13,7 +13,7 @@ from edgedeploy.graph.tensors import activations
 from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.types import Correction
-from tests.calibration.samples import calibration
+from tests.calibration.samples import calibration, left_float
 from tests.graph.networks import block, ranges
 
 if TYPE_CHECKING:
@@ -119,6 +119,13 @@ def test_arrays_that_fit_no_layer_are_named(model: OnnxModel) -> None:
         "it corrects 'gone' (s8), which is no layer of the model",
         "it corrects (1,) biases of 'stem/norm' (s8), which has 8",
         "it rounds weights (16, 8) of 'expand/norm' (u8), which has (16, 8, 1, 1)",
+    )
+
+
+def test_a_float_layer_that_the_model_does_not_have_is_named(model: OnnxModel) -> None:
+    fitting = _fitting(model, spending={"s8": left_float("stem/norm", "stem/act")})
+    assert examine(fitting, model).misfits == (
+        "it leaves 'stem/act' (s8) in float, which is no layer of the model",
     )
 
 

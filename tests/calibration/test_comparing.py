@@ -4,7 +4,7 @@ import numpy as np
 
 from edgedeploy.calibration.comparing import compare
 from edgedeploy.types import TensorRange
-from tests.calibration.samples import calibration, with_arrays
+from tests.calibration.samples import calibration, left_float, with_arrays
 
 
 def _range(low: float, high: float) -> TensorRange:
@@ -43,6 +43,17 @@ def test_tensors_of_one_side_only_are_listed() -> None:
 def test_provenance_is_shown_with_both_values() -> None:
     found = compare(calibration(), calibration(data_count=100, method="mse"))
     assert found.provenance == (("data_count", 200, 100), ("method", "entropy", "mse"))
+
+
+def test_budgets_and_what_they_left_in_float_are_compared() -> None:
+    first = calibration(steps=("round",), max_drop=1.0, spending={"s8": left_float("a", "b")})
+    found = compare(first, calibration(steps=("round",)))
+    assert found.provenance == (
+        ("max_drop", 1.0, None),
+        ("left_float", {"s8": ("a", "b")}, {}),
+    )
+    spending = {"s8": left_float("a", "b"), "u8": left_float()}
+    assert compare(first, calibration(steps=("round",), max_drop=1.0, spending=spending)).is_empty
 
 
 def test_arrays_that_differ_or_are_missing_are_named() -> None:

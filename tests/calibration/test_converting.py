@@ -32,7 +32,7 @@ from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.types import BuildSpec, Correction, Precision, QdqStyle, TensorRange
 from tests.calibration.networks import FORMS
-from tests.calibration.samples import SCALES, calibration
+from tests.calibration.samples import SCALES, calibration, left_float
 from tests.graph.networks import block
 
 if TYPE_CHECKING:
@@ -253,6 +253,16 @@ def test_an_unknown_algorithm_or_version_is_refused() -> None:
 def _corrected(model: OnnxModel) -> Calibration:
     shift = Correction(bias=np.full(8, 0.25, np.float32))
     return replace(_measured(model), corrections={"s8": {"stem/norm": shift}})
+
+
+def test_a_calibration_with_layers_in_float_has_no_cache(tmp_path: Path) -> None:
+    found = calibration(spending={"s8": left_float("conv/b", "conv/c"), "u8": left_float()})
+    with pytest.raises(
+        UsageError, match=r"leaves 2 layers in float for TensorRT \(conv/b, …\), and a cache quant"
+    ):
+        export(found, tmp_path / "m.cache")
+    assert not list(tmp_path.iterdir())
+    export(replace(found, spending={"u8": left_float("conv/b")}), tmp_path / "m.cache")
 
 
 def test_a_calibration_that_changes_weights_needs_the_model(tmp_path: Path) -> None:

@@ -13,11 +13,17 @@ from edgedeploy.calibration.files import SCHEMA, check, read, write
 from edgedeploy.errors import FileError
 from edgedeploy.files import sha256
 from edgedeploy.types import Calibration, OnnxModel, TensorRange, TensorSpec
-from tests.calibration.samples import calibration, calibrations, is_same, with_arrays
+from tests.calibration.samples import (
+    calibration,
+    calibrations,
+    is_same,
+    left_float,
+    with_arrays,
+)
 
 
 def _document(path: Path) -> dict[str, Any]:
-    write(calibration(), path)
+    write(calibration(max_drop=1.0, spending={"s8": left_float("a")}), path)
     document: dict[str, Any] = json.loads(path.read_bytes())
     return document
 
@@ -60,6 +66,15 @@ def test_the_calibrations_that_ship_are_read() -> None:
     assert len(shipped) >= 4
     for path in shipped:
         assert "image" in read(path).ranges
+
+
+def test_a_file_from_before_there_were_budgets_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    document = _document(path)
+    del document["max_drop"], document["spending"]
+    path.write_text(json.dumps(document))
+    assert read(path).max_drop is None
+    assert read(path).left_float == {}
 
 
 def test_pictures_that_nobody_knows_are_null(tmp_path: Path) -> None:
@@ -221,6 +236,25 @@ def test_another_schema_is_refused_with_both(tmp_path: Path) -> None:
         (("corrections",), {"s8": [1]}, r"corrections of s8 is \[1\], no object"),
         (("equalisation",), [], r"equalisation is \[\], no object"),
         (("corrections",), {"s9": {}}, "corrections are for 's9', known are s8, u8, u8-vnni"),
+        (("max_drop",), 0, "max_drop is 0, it must be above 0"),
+        (("max_drop",), 101, "max_drop is 101, no number up to 100"),
+        (("max_drop",), float("nan"), "max_drop is nan, no number up to 100"),
+        (("max_drop",), "1", "max_drop is '1', no number"),
+        (("spending",), [1], "spending is for 1, known are s8, u8, u8-vnni"),
+        (("spending",), {"s9": {}}, "spending is for 's9', known are s8, u8, u8-vnni"),
+        (("spending",), {"s8": {}}, "it has no 'measure'"),
+        (("spending", "s8", "measure"), "top-2", "measure of spending of s8 is 'top-2', known are"),
+        (("spending", "s8", "images"), 0, "images of spending of s8 is 0"),
+        (("spending", "s8", "before"), None, "before of spending of s8 is None, no number"),
+        (("spending", "s8", "after"), 1e9, "after of spending of s8 is 1000000000.0, no number"),
+        (("spending", "s8", "left_float"), "ab", "left_float of spending of s8 is 'ab', no list"),
+        (
+            ("spending", "s8", "left_float"),
+            ["a", "a"],
+            "left_float of spending of s8 names a layer",
+        ),
+        (("spending", "s8", "left_float"), [1], "left_float of spending of s8 is 1, no text"),
+        (("spending", "s8", "harms"), {"a": float("inf")}, "harm of a in spending of s8 is inf"),
     ],
 )
 def test_a_value_out_of_place_is_named(

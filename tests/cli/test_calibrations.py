@@ -17,9 +17,11 @@ from PIL import Image
 from edgedeploy.calibration import files
 from edgedeploy.cli import app
 from edgedeploy.types import Correction
+from tests.calibration.samples import left_float
 from tests.graph.networks import block
 from tests.models import save, stem
 
+STEPS = ("equalise", "round", "correct-bias")
 MEAN_STD = ("--mean", "127.5", "--std", "127.5")
 CALIB, MODEL = "calib/stem.json", "models/stem.onnx"
 
@@ -37,7 +39,8 @@ def here(
     for i in range(3):
         pixels = draw.integers(0, 256, (12, 10, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "images" / f"{i}.png")
-    assert app.run(["calibrate", "--data", "images", "--method", "minmax", *MEAN_STD]) == 0
+    plain = [word for step in STEPS for word in ("--without", step)]
+    assert app.run(["calibrate", "--data", "images", "--method", "minmax", *plain, *MEAN_STD]) == 0
     capsys.readouterr()
     return tmp_path
 
@@ -108,6 +111,26 @@ def test_show_counts_what_recipes_added(here: Path, capsys: pytest.CaptureFixtur
     _, document = _json(capsys, "show", "calib/other.json")
     assert document["equalisation"] == {"r": [4]}
     assert document["corrections"]["u8"] == {"c": {"bias": [4], "rounding": [4, 3, 3, 3]}}
+
+
+def test_show_says_what_a_budget_took(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spending = {"u8": replace(left_float(), before=-0.5, after=-0.5), "s8": left_float("c")}
+    _rewrite("calib/other.json", max_drop=0.5, spending=spending)
+    assert app.run(["calib", "show", "calib/other.json"]) == 0
+    out = capsys.readouterr().out
+    assert "budget:    at most 0.5 points may be lost on 200 images\n" in out
+    assert "u8:        0.5 points of top-1 gained with every layer in INT8\n" in out
+    assert (
+        "s8:        2.5 points of top-1 lost with every layer in INT8, "
+        "0.5 points of top-1 lost with 1 of 2 layers in float: c\n"
+    ) in out
+    _, document = _json(capsys, "show", "calib/other.json")
+    assert document["max_drop"] == 0.5
+    assert document["spending"]["s8"]["left_float"] == ["c"]
+    assert app.run(["calib", "diff", CALIB, "calib/other.json"]) == 1
+    out = capsys.readouterr().out
+    assert "max_drop: none\n        → 0.5\n" in out
+    assert "left_float: none\n          → s8 c\n" in out
 
 
 def test_show_drops_columns_on_a_narrow_terminal(
