@@ -43,7 +43,7 @@ class Feed:
     def evenly(self, count: int) -> Feed:
         """Return a feed of ``count`` of the pictures, evenly spaced over the sorted list.
 
-        What this feed has kept is not read again.
+        What this feed has kept is not read again, and what it could not read is no news.
         """
         return replace(self, images=self.images.evenly(count))
 
@@ -70,8 +70,9 @@ class Feed:
 
         def skip(entry: ImageEntry, error: FileError) -> None:
             place = f"{self.images.source / self.images.inside}/"
+            known = entry.name in self.unreadable  # and was allowed, among all pictures
             self.unreadable[entry.name] = error.problem.removeprefix(place)
-            if len(self.unreadable) > MOST_UNREADABLE * total:
+            if not known and len(self.unreadable) > MOST_UNREADABLE * total:
                 raise _too_many(list(self.unreadable.values()), total) from error
             progress(next(done), total)
 

@@ -84,7 +84,7 @@ def measure(
     taken = check_steps(steps)
     few = len(images.entries) <= MOST_KEPT
     feed = Feed(images=images, side=side, preprocessing=preprocessing, keep=few)
-    kept = feed if few else replace(feed.evenly(MOST_KEPT), keep=True, unreadable={})
+    kept = feed if few else replace(feed.evenly(MOST_KEPT), keep=True)
     result = follow(
         graph,
         feed,

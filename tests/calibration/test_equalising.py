@@ -63,14 +63,21 @@ def test_channels_grow_by_no_more_than_the_widest_one_allows(form: str) -> None:
         assert (seen.largest[name] * scale).max() <= seen.largest[name].max() * (1 + 1e-6)
 
 
-def test_what_a_depthwise_kernel_reads_all_gets_the_widest_range() -> None:
-    model = _unequal("residual", "expand/norm", np.geomspace(0.05, 1, 16))
-    scale = choose_scales(model.graph, _seen(model))["expand/act"]
-    largest = _seen(model).largest["expand/act"]
-    reached = largest * scale
-    alive = (largest > 0) & (largest.max() / np.maximum(largest, 1e-9) < LARGEST_SCALE)
-    assert alive.sum() > 8
-    np.testing.assert_allclose(reached[alive], largest.max(), rtol=1e-6)
+@pytest.mark.parametrize(
+    ("form", "layer", "name"),
+    [("residual", "expand/norm", "expand/act"), ("mixed", "stem/conv", "stem/act")],
+)
+def test_what_a_depthwise_kernel_reads_all_gets_the_widest_range(
+    form: str, layer: str, name: str
+) -> None:
+    for least in (0.05, 0.8, 1.0):
+        size = 16 if form == "residual" else 8
+        model = _unequal(form, layer, np.geomspace(least, 1, size))
+        largest = _seen(model).largest[name]
+        reached = largest * choose_scales(model.graph, _seen(model))[name]
+        alive = (largest > 0) & (largest.max() / np.maximum(largest, 1e-9) < LARGEST_SCALE)
+        assert alive.sum() > 4
+        np.testing.assert_allclose(reached[alive], largest.max(), rtol=1e-6)
 
 
 def test_a_weak_channel_is_not_blown_up_without_end_and_a_dead_one_not_at_all() -> None:

@@ -97,3 +97,26 @@ def test_a_kept_feed_names_what_it_left_out_once_and_its_progress_ends_at_the_to
         assert seen == sorted(seen)
         assert seen[-1] == (20, 20)
         assert list(feed.unreadable) == ["000.png"]
+
+
+def test_a_part_is_not_refused_for_what_the_whole_was_allowed(tmp_path: Path) -> None:
+    feed = _feed(tmp_path, 40, broken=2)
+    assert len(list(feed.batches())) == 38
+    part = replace(feed.evenly(2), images=replace(feed.images, entries=feed.images.entries[:4]))
+    assert len(list(part.batches())) == 2
+    assert len(feed.unreadable) == 2
+    with pytest.raises(FileError, match="1 of 4 images cannot be read"):
+        list(replace(part, unreadable={}).batches())
+
+
+def test_a_part_is_fed_from_what_the_whole_has_kept(tmp_path: Path) -> None:
+    feed = _kept(tmp_path, 6)
+    whole = np.concatenate(list(feed.batches()))
+    for path in tmp_path.iterdir():
+        path.unlink()
+    seen: list[tuple[int, int]] = []
+    part = feed.evenly(3)
+    found = np.concatenate(list(part.batches(lambda done, total: seen.append((done, total)))))
+    positions = [int(entry.name.removesuffix(".png")) for entry in part.images.entries]
+    np.testing.assert_array_equal(found, whole[positions])
+    assert seen == [(1, 3), (2, 3), (3, 3)]

@@ -12,7 +12,7 @@ from PIL import Image
 from edgedeploy import building, model_file
 from edgedeploy.calibration import files
 from edgedeploy.calibration.feeding import MOST_UNREADABLE
-from edgedeploy.calibration.measuring import LARGEST_SAMPLE, is_current, measure
+from edgedeploy.calibration.measuring import CORRECTED_ON, MOST_KEPT, is_current, measure
 from edgedeploy.calibration.ranges import METHODS
 from edgedeploy.calibration.recipe import CORRECT_BIAS, EQUALISE, ROUND, STEPS
 from edgedeploy.errors import FileError, UnknownNameError, UsageError
@@ -229,14 +229,16 @@ def test_what_cannot_be_read_is_counted_among_all_pictures_and_not_in_the_sample
     model: OnnxModel, images: ImageSet
 ) -> None:
     """Corrections are measured on a part: a tolerable few of all may be too many of that."""
-    count = LARGEST_SAMPLE + 20
-    most = int(MOST_UNREADABLE * count)
-    assert most > MOST_UNREADABLE * LARGEST_SAMPLE
+    count = 2 * MOST_KEPT
     entries = list((images.entries * count)[:count])
-    for number in range(most):
+    sampled = replace(images, entries=tuple(ImageEntry(str(i), None) for i in range(count)))
+    positions = [int(entry.name) for entry in sampled.evenly(CORRECTED_ON).entries]
+    most = int(MOST_UNREADABLE * count)
+    assert most > MOST_UNREADABLE * CORRECTED_ON
+    for number, position in enumerate(positions[:most]):
         name = f"broken{number}.png"
         (images.source / name).write_bytes(b"no picture")
-        entries[number * 20 + 1] = ImageEntry(name, None)
+        entries[position] = ImageEntry(name, None)
     mixed = replace(images, entries=tuple(entries))
     found = measure(model, mixed, side=(16, 16), preprocessing=RULE, method="minmax", threads=1)
     assert len(found.unreadable) == most

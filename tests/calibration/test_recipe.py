@@ -41,7 +41,7 @@ def feed(tmp_path: Path) -> Feed:
 
 
 def _follow(feed: Feed, form: str = "residual", *steps: str) -> recipe.Result:
-    return follow(prepared(form), feed, feed, method="minmax", steps=steps, threads=1)
+    return follow(prepared(form), feed, feed, feed, method="minmax", steps=steps, threads=1)
 
 
 @pytest.mark.parametrize("rounding", [False, True])
@@ -75,15 +75,17 @@ def test_the_float_network_is_left_equalised_and_answers_as_before(feed: Feed) -
     batch = np.concatenate(list(feed.batches()))
     expected = run(model, batch)
     weight = links(model.graph)[0].producer.inputs[1]
-    follow(model, feed, feed, method="minmax", steps=(EQUALISE,), threads=1)
+    follow(model, feed, feed, feed, method="minmax", steps=(EQUALISE,), threads=1)
     assert links(model.graph)[0].producer.inputs[1] is not weight
     np.testing.assert_allclose(run(model, batch), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_biases_are_corrected_towards_the_means_of_the_equalised_network(feed: Feed) -> None:
-    """Means are measured before the channels are scaled, so they must be scaled too."""
+    """Means before the channels were scaled would be far off."""
     model = prepared("residual")
-    found = follow(model, feed, feed, method="minmax", steps=(EQUALISE, CORRECT_BIAS), threads=1)
+    found = follow(
+        model, feed, feed, feed, method="minmax", steps=(EQUALISE, CORRECT_BIAS), threads=1
+    )
     batch = np.concatenate(list(feed.batches()))
     means = means_of(model, batch)  # of the model as it is left
     for name, one in found.corrections["s8"].items():
@@ -97,7 +99,7 @@ def test_biases_are_corrected_by_what_the_same_pictures_give_in_float(
     few = Feed(images=open_images(tmp_path).evenly(3), side=(16, 16), preprocessing=RULE)
     model = prepared("residual")
     steps = (EQUALISE, CORRECT_BIAS)
-    found = follow(model, feed, few, method="minmax", steps=steps, threads=1)
+    found = follow(model, feed, few, few, method="minmax", steps=steps, threads=1)
     batch = np.concatenate(list(few.batches()))
     exact = tensors(model, ["logits"], batch)["logits"]
     quantise(model, found.ranges, QdqStyle.S8, corrections=found.corrections["s8"])
@@ -133,6 +135,7 @@ def test_progress_never_goes_back_and_ends_at_the_total(feed: Feed, steps: tuple
         prepared("residual"),
         feed,
         feed,
+        feed,
         method="minmax",
         steps=steps,
         threads=1,
@@ -153,6 +156,7 @@ def test_progress_ends_at_the_total_where_a_picture_cannot_be_read(tmp_path: Pat
         seen: list[int] = []
         follow(
             prepared("residual"),
+            feed,
             feed,
             feed,
             method="minmax",
@@ -176,5 +180,5 @@ def test_the_graph_is_still_one_that_onnx_knows(feed: Feed) -> None:
     import onnx
 
     model = prepared("constants")
-    follow(model, feed, feed, method="auto", steps=STEPS, threads=1)
+    follow(model, feed, feed, feed, method="auto", steps=STEPS, threads=1)
     onnx.checker.check_model(ir.serde.serialize_model(model), full_check=True)

@@ -66,6 +66,35 @@ def test_inputs_that_go_together_gain_a_lot() -> None:
     assert found < 0.2 * nearest
 
 
+def _one_by_one(weight: Array, scale: Array, moments: Array) -> Array:
+    """The same without blocks and without an inverse's factor: an inverse that shrinks.
+
+    Optimal Brain Quantization, as Frantar et al. 2022 have it, in the order of the moments.
+    """
+    steps = weight.astype(np.float64) / scale[:, None]
+    keep = np.abs(steps) >= np.abs(steps).max(axis=1, keepdims=True)
+    fixed = np.rint(steps)
+    damping = DAMPING * moments.diagonal().mean() * np.eye(len(moments))
+    left = list(np.argsort(-moments.diagonal(), kind="stable"))
+    whole = np.zeros(steps.shape)
+    while left:
+        inverse = np.linalg.inv((moments + damping)[np.ix_(left, left)])
+        first, *others = left
+        whole[:, first] = np.where(keep[:, first], fixed[:, first], np.rint(steps[:, first]))
+        whole[:, first] = whole[:, first].clip(-127, 127)
+        error = (steps[:, first] - whole[:, first]) / inverse[0, 0]
+        steps[:, others] -= np.outer(error, inverse[0, 1:])
+        left = others
+    return whole
+
+
+@pytest.mark.parametrize("columns", [9, 64, 65, 150])
+def test_blocks_of_columns_change_nothing(columns: int) -> None:
+    weight, scale, moments = _problem(2, 1, 6, columns)
+    expected = _one_by_one(weight[0], scale[0], moments[0])
+    np.testing.assert_array_equal(round_weights(weight, scale, moments)[0], expected)
+
+
 @given(seed=SEEDS, columns=st.integers(1, 70), power=st.floats(1e-6, 1e6))
 def test_inputs_that_have_nothing_in_common_leave_the_nearest(
     seed: int, columns: int, power: float
