@@ -249,7 +249,7 @@ def test_what_cannot_be_read_is_counted_among_all_pictures_and_not_in_the_sample
 def test_int8_keeps_most_of_a_real_networks_answers_and_more_than_plain_ranges_do(
     shared: Path,
 ) -> None:
-    """V1 0.25, the hardest of them. Measured on 60 images, u8 and s8: 75 and 70 % without, 88 and 83 % with it."""
+    """V1 0.25, the hardest. Measured, u8 and s8: 75 and 70 % without, 88 and 83 % with it."""
     path = shared / "weights" / "onnx" / "mobilenet_v1_0.25_224_imagenet.onnx"
     model = model_file.read(path, ModelHints(preprocessing=RULE))
     model = model_file.with_side(model, (224, 224), source="the test")
