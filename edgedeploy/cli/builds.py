@@ -22,6 +22,7 @@ def print_builds(results: Iterable[BuildResult | Failure], *, as_json: bool) -> 
 
     documents: list[dict[str, object]] = []
     code = 0
+    told: set[str] = set()
     for result in results:
         if isinstance(result, Failure):
             code = code or result.error.exit_code
@@ -33,7 +34,7 @@ def print_builds(results: Iterable[BuildResult | Failure], *, as_json: bool) -> 
         if not as_json:
             print(_line(result))
             if not result.up_to_date:
-                _print_advice(result)
+                _print_advice(result, told)
     if as_json:
         print_json({"artifacts": documents})
     return code
@@ -43,9 +44,12 @@ def _print_failure(subject: str, error: EdgeDeployError) -> None:
     print(f"{subject} failed: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
 
 
-def _print_advice(result: BuildResult) -> None:
+def _print_advice(result: BuildResult, told: set[str]) -> None:
+    """Print what has not been told yet: much of it is of the machine, and so of every result."""
     for row in result.advice:
-        print(f"  note: {row.problem}\n    {row.fix}", file=sys.stderr)
+        if row.problem not in told:
+            print(f"  note: {row.problem}\n    {row.fix}", file=sys.stderr)
+            told.add(row.problem)
 
 
 def _line(result: BuildResult) -> str:
