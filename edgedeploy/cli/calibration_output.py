@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy.cli.output import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from edgedeploy.calibration.comparing import Difference
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from edgedeploy.types import Calibration, Spending, TensorRange
 
 _UNKNOWN = "not known"
+_FEW = 4
 _NOT_TIMED = "the calibration was there already"
 
 
@@ -62,7 +65,15 @@ def print_difference(first: Path, second: Path, found: Difference) -> None:
         if names:
             print(f"only in {path}: {', '.join(names)}")
     if found.arrays:
-        print(f"arrays that differ: {', '.join(found.arrays)}")
+        print(f"arrays that differ: {_arrays(found.arrays)}")
+
+
+def _arrays(names: Sequence[str]) -> str:
+    """Name a few arrays, and count more of them by kind: ``28 x bias of … (s8)``."""
+    if len(names) <= _FEW:
+        return ", ".join(names)
+    kinds = Counter(re.sub(r""" of ['"].*['"]""", " of …", name) for name in names)
+    return ", ".join(f"{count} x {kind}" for kind, count in sorted(kinds.items()))
 
 
 def document(path: Path, calibration: Calibration) -> dict[str, Any]:

@@ -177,6 +177,13 @@ def test_diff_names_arrays(here: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == "arrays that differ: equalisation of 'r'\n"
 
 
+def test_diff_counts_many_arrays_by_kind(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _rewrite("other.json", equalisation={f"it's {n}": np.ones(4, np.float32) for n in range(5)})
+    assert app.run(["calib", "diff", CALIB, "other.json"]) == 1
+    assert capsys.readouterr().out == "arrays that differ: 5 x equalisation of …\n"
+    assert len(_json(capsys, "diff", CALIB, "other.json")[1]["arrays"]) == 5
+
+
 def test_verify_passes_what_fits(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["calib", "verify", CALIB, "--model", MODEL]) == 0
     assert capsys.readouterr().out.startswith(f"{CALIB} fits {MODEL}: ")
