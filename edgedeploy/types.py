@@ -219,21 +219,25 @@ class Correction:
 class Spending:
     """What it took to keep INT8 within a budget, in one Q/DQ style.
 
+    Points of top-1 lost are expected ones: the float network's probability of its own answer less
+    that of the INT8 answer, so that no labels are needed.
+
     Attributes:
-        measure: ``"top-1"``: points of top-1 lost; ``"answers changed"``: answers that are not
-            the float network's any more, in percent, which no loss of top-1 exceeds.
         images: How many it was measured on.
-        before: With every layer in INT8.
-        after: With ``left_float`` in float.
+        before: Points lost with every layer in INT8.
+        after: Points lost with ``left_float`` in float.
+        changed_before: Answers that INT8 changes, in percent: no loss of top-1 is larger.
+        changed_after: The same with ``left_float`` in float.
         left_float: Outputs of the layers left in float, the most harmful first.
         harms: By the output of every layer, how much the mean KL divergence from the float
             network's answers falls with that layer alone in float; empty where nobody asked.
     """
 
-    measure: str
     images: int
     before: float
     after: float
+    changed_before: float
+    changed_after: float
     left_float: tuple[str, ...] = ()
     harms: Mapping[str, float] = field(default_factory=dict)
 
@@ -256,7 +260,7 @@ class Calibration:
         corrections: By `correction_style`, then by the layer's output in ONNX.
         steps: What was done beyond ranges; see `edgedeploy.calibration.recipe.STEPS`.
         unreadable: By name in the set, why an image asked for was left out.
-        max_drop: How many points INT8 may lose; None where no budget was given.
+        max_drop: How many points of top-1 INT8 may lose; None where no budget was given.
         spending: What keeping to the budget took, by `correction_style`; empty without a budget.
         sha256: Of the file, ``""`` before it is written.
     """

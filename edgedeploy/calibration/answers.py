@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,17 +9,11 @@ import numpy as np
 import onnx_ir as ir
 
 from edgedeploy.calibration.observing import pictures, session
-from edgedeploy.calibration.spendings import CHANGED, TOP1
-from edgedeploy.errors import UsageError
-from edgedeploy.labelling import labels_of, offset_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from edgedeploy.images import ImageSet
     from edgedeploy.types import Array
-
-_log = logging.getLogger(__name__)
 
 
 def scores(model: ir.Model, batches: Iterable[Array], *, threads: int | None = None) -> Array:
@@ -39,31 +32,34 @@ def scores(model: ir.Model, batches: Iterable[Array], *, threads: int | None = N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exam:
-    """What the float network answered on some pictures, and what would have been right.
+    """What the float network answered on some pictures.
 
     Attributes:
-        floats: The float network's scores, ``(pictures, classes)``.
-        right: Class of each picture, ``(pictures,)``; None where nobody knows.
+        floats: Its scores, ``(pictures, classes)``.
         softmax: Whether scores are probabilities already.
     """
 
     floats: Array
-    right: Array | None
     softmax: bool
 
-    @property
-    def measure(self) -> str:
-        """What `drop` counts, of `spendings.MEASURES`."""
-        return CHANGED if self.right is None else TOP1
-
     def drop(self, found: Array) -> float:
-        """Return how many points other scores on the same pictures lose; below 0 they gain."""
-        theirs, ours = self.floats.argmax(axis=1), found.argmax(axis=1)
-        if self.right is None:
-            lost = np.sum(theirs != ours)
-        else:
-            lost = np.sum(theirs == self.right) - np.sum(ours == self.right)
-        return float(100 * lost / len(found))
+        """Return how many points of top-1 other scores on the same pictures are expected to lose.
+
+        Where an answer changes, what is lost is the float network's probability of its own answer
+        less that of the new one: right answers that become wrong less wrong ones that become
+        right, if the float network's probabilities hold. So no labels are needed; and counted
+        with labels the same few changed answers would say less: each is worth a whole picture,
+        and most of them were a toss-up.
+        """
+        probabilities = np.exp(self._logarithms(self.floats))
+        rows = np.arange(len(found))
+        mine = probabilities[rows, self.floats.argmax(axis=1)]
+        theirs = probabilities[rows, found.argmax(axis=1)]
+        return float(100 * (mine - theirs).mean())
+
+    def changed(self, found: Array) -> float:
+        """Return how many answers other scores change, in percent: no loss of top-1 is larger."""
+        return float(100 * np.mean(self.floats.argmax(axis=1) != found.argmax(axis=1)))
 
     def divergence(self, found: Array) -> float:
         """Return the mean KL divergence of other scores on the same pictures, in nats."""
@@ -72,8 +68,7 @@ class Exam:
 
     def on(self, positions: Sequence[int]) -> Exam:
         """Return the same on some of the pictures."""
-        right = None if self.right is None else self.right[positions]
-        return replace(self, floats=self.floats[positions], right=right)
+        return replace(self, floats=self.floats[positions])
 
     def _logarithms(self, values: Array) -> Array:
         """Return the logarithms of probabilities, ``(pictures, classes)`` float64."""
@@ -84,27 +79,3 @@ class Exam:
         shifted = wide - wide.max(axis=1, keepdims=True)
         result: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         return result
-
-
-def right_answers(
-    images: ImageSet, sample: ImageSet, unreadable: Collection[str], classes: int
-) -> Array | None:
-    """Return the class of each picture of the sample that can be read; None where nobody knows.
-
-    Args:
-        images: All pictures: they say how the data numbers its classes.
-        sample: Some of them.
-        unreadable: Names to leave out.
-        classes: Of the model.
-    """
-    readable = tuple(entry for entry in sample.entries if entry.name not in unreadable)
-    labels = labels_of(images)
-    try:
-        offset, reason = offset_of(labels, classes)
-    except UsageError as error:
-        offset, reason = None, error.problem
-    if offset is None:
-        _log.info("counting changed answers instead of top-1: %s", reason)
-        return None
-    right: Array = np.asarray(replace(sample, entries=readable).labels) + offset
-    return right

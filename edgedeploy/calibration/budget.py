@@ -110,28 +110,29 @@ def keep_within(
     layers = candidate.layers
     total = 2 * len(layers) + 1
 
-    def drop(floats: Collection[str]) -> float:
-        return exam.drop(candidate.scores(sample.batches(), corrected.layers, floats))
+    def answers(floats: Collection[str]) -> Array:
+        return candidate.scores(sample.batches(), corrected.layers, floats)
 
-    before = after = drop(())
+    whole = found = answers(())
     progress(1, total)
     harms: dict[str, float] = {}
     floats: list[str] = []
-    if before > max_drop:
+    if exam.drop(whole) > max_drop:
         harms = _harms(candidate, exam, sample, corrected, lambda done: progress(1 + done, total))
         for layer in sorted(harms, key=lambda name: -harms[name]):
             floats.append(layer)
             corrected = correct_again(floats)
-            after = drop(floats)
+            found = answers(floats)
             progress(1 + len(layers) + len(floats), total)
-            if after <= max_drop:
+            if exam.drop(found) <= max_drop:
                 break
     progress(total, total)
     spending = Spending(
-        measure=exam.measure,
         images=len(exam.floats),
-        before=before,
-        after=after,
+        before=exam.drop(whole),
+        after=exam.drop(found),
+        changed_before=exam.changed(whole),
+        changed_after=exam.changed(found),
         left_float=tuple(floats),
         harms=harms,
     )

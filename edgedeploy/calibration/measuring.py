@@ -58,10 +58,9 @@ def measure(
             or the squared error is least; ``"percentile"``: cut at 99.99 %; ``"auto"``: of all
             these, tensor by tensor, what harms its readers least.
         steps: What to do beyond ranges, of `recipe.STEPS`; see `recipe`.
-        max_drop: How many points INT8 may lose, above 0: layers stay in float until it loses no
-            more, which is measured on the pictures that corrections are. Points of top-1 where the
-            pictures are labelled by the model's classes, else answers changed, in percent. None
-            leaves all layers in INT8 and measures no loss.
+        max_drop: How many points of top-1 INT8 may be expected to lose, above 0: layers stay in
+            float until it is no more (`answers.Exam.drop`). None leaves all layers in INT8 and
+            measures no loss.
         threads: Of ONNX Runtime; None leaves it the choice.
         progress: Called with (units done, units in all); each pass over the pictures has as many
             units as there are pictures, and so has each style that is corrected, or kept within

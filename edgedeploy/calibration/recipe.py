@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edgedeploy.calibration.answers import Exam, right_answers, scores
+from edgedeploy.calibration.answers import Exam, scores
 from edgedeploy.calibration.budget import Candidate, Corrected, keep_within
 from edgedeploy.calibration.correcting import Means, correct
 from edgedeploy.calibration.equalising import choose_scales
@@ -54,7 +54,7 @@ class Budget:
     """What INT8 may lose.
 
     Attributes:
-        max_drop: In points, above 0; see `edgedeploy.types.Spending.measure`.
+        max_drop: In points of top-1, above 0; see `edgedeploy.types.Spending`.
         softmax: Whether the network's outputs are probabilities.
     """
 
@@ -107,7 +107,7 @@ def follow(
         scales = _equalise(model, feed.batches(stages.next()), threads)
     ranges = measure_ranges(model, feed.batches(stages.next()), method=method, threads=threads)
     means = _means(model, sample, threads) if CORRECT_BIAS in steps else Means(layers={}, behind={})
-    exam = None if budget is None else _exam(model, feed, examined, budget, threads)
+    exam = None if budget is None else _exam(model, examined, budget, threads)
     corrections: dict[str, Mapping[str, Correction]] = {}
     spending: dict[str, Spending] = {}
     for style, x86 in _STYLES:
@@ -163,11 +163,10 @@ def _correct(
     return Corrected(layers, if_float)
 
 
-def _exam(model: ir.Model, feed: Feed, sample: Feed, budget: Budget, threads: int | None) -> Exam:
-    """Let the float network answer, and find what would have been right."""
-    floats = scores(model, sample.batches(), threads=threads)
-    right = right_answers(feed.images, sample.images, sample.unreadable, floats.shape[1])
-    return Exam(floats=floats, right=right, softmax=budget.softmax)
+def _exam(model: ir.Model, examined: Feed, budget: Budget, threads: int | None) -> Exam:
+    """Let the float network answer."""
+    floats = scores(model, examined.batches(), threads=threads)
+    return Exam(floats=floats, softmax=budget.softmax)
 
 
 def _equalise(

@@ -11,8 +11,8 @@ from edgedeploy.types import Spending
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TOP1, CHANGED = MEASURES = ("top-1", "answers changed")
 LARGEST_DROP = 100.0
+_LOSSES = ("before", "after", "changed_before", "changed_after")
 _LARGEST_HARM = 1e6  # nats; probabilities are float32, of which none is below 1e-38
 
 
@@ -20,10 +20,8 @@ def document(spending: Mapping[str, Spending]) -> dict[str, Any]:
     """Return what `parse` reads."""
     return {
         style: {
-            "measure": found.measure,
             "images": found.images,
-            "before": found.before,
-            "after": found.after,
+            **{part: getattr(found, part) for part in _LOSSES},
             "left_float": list(found.left_float),
             "harms": dict(found.harms),
         }
@@ -58,19 +56,14 @@ def parse_budget(value: object) -> float | None:
 
 
 def _spending(found: Mapping[str, Any], what: str) -> Spending:
-    measure = check_text(found["measure"], f"measure of {what}")
-    if measure not in MEASURES:
-        raise ValueError(f"measure of {what} is {measure!r}, known are {', '.join(MEASURES)}")
     if not isinstance(found["left_float"], list):
         raise TypeError(f"left_float of {what} is {found['left_float']!r}, no list")
     left = tuple(check_text(name, f"left_float of {what}") for name in found["left_float"])
     if len(set(left)) < len(left):
         raise ValueError(f"left_float of {what} names a layer twice")
     return Spending(
-        measure=measure,
         images=check_count(found["images"], f"images of {what}"),
-        before=check_number(found["before"], f"before of {what}", LARGEST_DROP),
-        after=check_number(found["after"], f"after of {what}", LARGEST_DROP),
+        **{p: check_number(found[p], f"{p} of {what}", LARGEST_DROP) for p in _LOSSES},
         left_float=left,
         harms={
             check_text(name, f"harms of {what}"): check_number(

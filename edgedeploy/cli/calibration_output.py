@@ -113,10 +113,10 @@ def spending_lines(
     """
     lines = {}
     for style, found in sorted(calibration.spending.items()):
-        lost = f"{_lost(found.before, found)} with every layer in INT8"
+        lost = _lost(found.before, found.changed_before) + " with every layer in INT8"
         if found.left_float:
             lost += (
-                f", {_lost(found.after, found)} with {len(found.left_float)} of "
+                f"; {_lost(found.after, found.changed_after)} with {len(found.left_float)} of "
                 f"{len(found.harms)} layers in float: {', '.join(found.left_float)}"
             )
         cost = (costs or {}).get(style)
@@ -140,10 +140,8 @@ def spending_document(
     }
 
 
-def _lost(points: float, spending: Spending) -> str:
-    if spending.measure == "top-1":
-        return f"{abs(points):.3g} points of top-1 {'gained' if points < 0 else 'lost'}"
-    return f"{points:.3g} % of answers changed"
+def _lost(points: float, changed: float) -> str:
+    return f"{points:.2g} points of top-1 expected to be lost, {changed:.3g} % of answers changed,"
 
 
 def _cost(cost: FloatCost, spending: Spending) -> str:
@@ -210,7 +208,7 @@ def _budget(calibration: Calibration) -> dict[str, str]:
     if calibration.max_drop is None:
         return {}
     images = max((found.images for found in calibration.spending.values()), default=0)
-    limit = f"at most {calibration.max_drop:g} points may be lost on {images} images"
+    limit = f"at most {calibration.max_drop:g} points of top-1 may be lost, by {images} images"
     return {"budget": limit, **spending_lines(calibration)}
 
 

@@ -146,8 +146,8 @@ def calibrate(
         float | None,
         typer.Option(
             metavar="POINTS",
-            help="Leave layers in float until INT8 loses no more points than this: of top-1 where "
-            "the images are labelled, else answers changed. Takes minutes.",
+            help="Leave layers in float until INT8 is expected to lose no more points of top-1 "
+            "than this. Takes minutes.",
             show_default="all layers in INT8",
         ),
     ] = None,

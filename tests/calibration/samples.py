@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from edgedeploy.calibration import arrays, spendings
+from edgedeploy.calibration import arrays
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.types import Array, Calibration, Correction, Spending, TensorRange
 
@@ -66,10 +66,11 @@ def with_arrays(**changes: Any) -> Calibration:
 def left_float(*layers: str) -> Spending:
     """A budget that was kept by leaving these layers in float."""
     return Spending(
-        measure="top-1",
         images=200,
         before=2.5,
         after=0.5,
+        changed_before=12.0,
+        changed_after=3.0,
         left_float=layers,
         harms={**dict.fromkeys(layers, 0.25), "conv/c": -0.001},
     )
@@ -110,7 +111,7 @@ def corrections(draw: st.DrawFn) -> dict[str, dict[str, Correction]]:
     return found
 
 
-_POINTS = st.floats(-100, 100)
+_POINTS = st.floats(0, 100)
 
 
 @st.composite
@@ -120,10 +121,11 @@ def spending(draw: st.DrawFn) -> dict[str, Spending]:
     for style in draw(st.lists(st.sampled_from(arrays.STYLES), unique=True)):
         harms = draw(st.dictionaries(NAMES, st.floats(-10, 10), max_size=4))
         found[style] = Spending(
-            measure=draw(st.sampled_from(spendings.MEASURES)),
             images=draw(st.integers(1, 200)),
             before=draw(_POINTS),
             after=draw(_POINTS),
+            changed_before=draw(_POINTS),
+            changed_after=draw(_POINTS),
             left_float=tuple(draw(st.lists(st.sampled_from(list(harms) or ["a"]), unique=True))),
             harms=harms,
         )

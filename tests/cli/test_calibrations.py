@@ -114,15 +114,16 @@ def test_show_counts_what_recipes_added(here: Path, capsys: pytest.CaptureFixtur
 
 
 def test_show_says_what_a_budget_took(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    spending = {"u8": replace(left_float(), before=-0.5, after=-0.5), "s8": left_float("c")}
+    spending = {"u8": replace(left_float(), before=0.25, changed_before=1), "s8": left_float("c")}
     _rewrite("calib/other.json", max_drop=0.5, spending=spending)
     assert app.run(["calib", "show", "calib/other.json"]) == 0
     out = capsys.readouterr().out
-    assert "budget:    at most 0.5 points may be lost on 200 images\n" in out
-    assert "u8:        0.5 points of top-1 gained with every layer in INT8\n" in out
+    assert "budget:    at most 0.5 points of top-1 may be lost, by 200 images\n" in out
+    lost = "points of top-1 expected to be lost"
+    assert f"u8:        0.25 {lost}, 1 % of answers changed, with every layer in INT8\n" in out
     assert (
-        "s8:        2.5 points of top-1 lost with every layer in INT8, "
-        "0.5 points of top-1 lost with 1 of 2 layers in float: c\n"
+        f"s8:        2.5 {lost}, 12 % of answers changed, with every layer in INT8; "
+        f"0.5 {lost}, 3 % of answers changed, with 1 of 2 layers in float: c\n"
     ) in out
     _, document = _json(capsys, "show", "calib/other.json")
     assert document["max_drop"] == 0.5
