@@ -1,4 +1,4 @@
-"""What was seen of each channel of one tensor: extremes, moments and a coarse histogram."""
+"""What was seen of each channel of one tensor: extremes and a coarse histogram."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ class Channels:
 
     The histograms lie over (-2^k, 2^k], one k for all channels, and grow as `Histogram` does. Here
     a bin holds its upper edge: (j - 1)·w < x ≤ j·w, so that behind a ReLU the zeros have a bin of
-    their own. A picture's sums are rounded to float32 and added as float64, which is exact, and so
-    the same in any order, for up to 2^29 times between the smallest and the whole.
+    their own.
 
     Attributes:
         min: ``(C,)`` float32, smallest value seen; inf before the first.
@@ -37,24 +36,12 @@ class Channels:
         self.max: Array = np.full(channels, -np.inf, np.float32)
         self.count = 0
         self.counts: Array = np.zeros((channels, 2 * CHANNEL_BINS), np.int64)
-        self._sum: Array = np.zeros(channels)
-        self._squares: Array = np.zeros(channels)
         self._exponent = SMALLEST_EXPONENT
 
     @property
     def width(self) -> float:
         """Width of a bin, w."""
         return math.ldexp(1.0, self._exponent) / CHANNEL_BINS
-
-    @property
-    def mean(self) -> Array:
-        """``(C,)`` float64; at least one picture must have been added."""
-        return self._sum / self.count
-
-    @property
-    def mean_square(self) -> Array:
-        """``(C,)`` float64, the second moment about 0."""
-        return self._squares / self.count
 
     def add(self, values: Array) -> None:
         """Count ``(C, n)`` float32 values of one picture, all finite."""
@@ -85,8 +72,6 @@ class Channels:
 
     def _add_block(self, block: slice, part: Array, first: int) -> None:
         """Count some channels' values, of which none lies below bin ``first``."""
-        self._sum[block] += part.sum(axis=1)
-        self._squares[block] += np.einsum("cn,cn->c", part, part)
         # a power of two scales exactly, so that only the ceiling decides the bin
         steps = part * np.float32(1.0 / self.width)
         np.ceil(steps, out=steps)

@@ -201,6 +201,7 @@ class Segments:
         options = ort.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = self._threads or 0
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # NumPy counts
         return ort.InferenceSession(
             model.SerializeToString(),
             options,
