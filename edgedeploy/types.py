@@ -229,8 +229,8 @@ class Spending:
         changed_before: Answers that INT8 changes, in percent: no loss of top-1 is larger.
         changed_after: The same with ``left_float`` in float.
         left_float: Outputs of the layers left in float, the most harmful first.
-        harms: By the output of every layer, how much the mean KL divergence from the float
-            network's answers falls with that layer alone in float; empty where nobody asked.
+        harms: By the output of every layer, the mean KL divergence from the float network's
+            answers with that layer alone in INT8, in nats; empty where nobody asked.
     """
 
     images: int

@@ -28,11 +28,11 @@ class Corrected(NamedTuple):
 
     Attributes:
         layers: By the layer's output.
-        if_float: The same if that layer alone stayed in float.
+        alone: The same if no other layer were in INT8.
     """
 
     layers: dict[str, Correction]
-    if_float: dict[str, Correction]
+    alone: dict[str, Correction]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +90,10 @@ def keep_within(
 ) -> tuple[Spending, dict[str, Correction]]:
     """Leave layers in float until no more than ``max_drop`` points are lost.
 
-    The layers' harms are measured once, each layer alone in float; they are then left in float in
-    that order. After each all corrections are measured anew, since those behind a layer make up for
-    what its integers did, and then what is lost. With every layer in float nothing is, so that
-    there is an end.
+    The layers' harms are measured once, each layer alone in INT8: with all in INT8, corrections
+    behind a layer hide what it does. They are then left in float in that order. After each all
+    corrections are measured anew, and then what is lost. With every layer in float nothing is, so
+    that there is an end.
 
     Args:
         max_drop: In points, as `Exam.drop`.
@@ -146,21 +146,19 @@ def _harms(
     corrected: Corrected,
     moved: Callable[[int], None],
 ) -> dict[str, float]:
-    """Return by how much the divergence falls with each layer alone in float."""
+    """Return the divergence with each layer alone in INT8."""
     count = len(exam.floats)
     few = min(count, RANKED_ON)
     positions = [i * count // few for i in range(few)]
     shorter = exam.on(positions)
 
-    def divergence(corrections: Mapping[str, Correction], floats: Collection[str]) -> float:
-        chosen = _at(positions, sample.batches())
-        return shorter.divergence(candidate.scores(chosen, corrections, floats))
-
-    whole = divergence(corrected.layers, ())
     harms = {}
-    for number, layer in enumerate(candidate.layers, start=1):
-        alone = {name: found for name, found in corrected.if_float.items() if name == layer}
-        harm = whole - divergence({**corrected.layers, **alone}, [layer])
+    layers = candidate.layers
+    for number, layer in enumerate(layers, start=1):
+        corrections = {name: found for name, found in corrected.alone.items() if name == layer}
+        others = [name for name in layers if name != layer]
+        chosen = _at(positions, sample.batches())
+        harm = shorter.divergence(candidate.scores(chosen, corrections, others))
         harms[layer] = float(f"{harm:.{_DIGITS}g}")
         moved(number)
     return harms

@@ -64,7 +64,7 @@ def correct(
     rounding: bool = True,
     bias: bool = True,
     floats: Collection[str] = (),
-    if_float: Callable[[str, Correction], None] = lambda layer, correction: None,
+    alone: Callable[[str, Correction], None] = lambda layer, correction: None,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Correction]:
@@ -86,8 +86,8 @@ def correct(
         rounding: Whether to choose how weights are rounded; False leaves the nearest.
         bias: Whether to correct biases; False leaves them.
         floats: Outputs of layers whose weights stay in float; their biases are corrected too.
-        if_float: Called with each layer's output, and what would correct it if it alone stayed in
-            float.
+        alone: Called with each layer's output, and what would correct it if no other layer were
+            in INT8.
         threads: Of ONNX Runtime; None leaves it the choice.
         progress: Called with (layers done, layers in all) after each.
 
@@ -127,6 +127,7 @@ def correct(
             delta = (whole - layer.nearest).astype(np.int8)
             rounded = rounding and name not in floats
             found[name] = Correction(bias=shift, rounding=delta if rounded else None)
+            alone(name, replace(found[name], bias=layer.rounded_off(weight) if bias else shift))
         behind = behind_activation(node.outputs[0]).name or ""
         if bias and name in found and behind in means.behind:
             seen = segments.probe(number, weight, layer.bias + shift, behind)
@@ -134,11 +135,6 @@ def correct(
                 shift = shift + _missing_behind(*seen, means.behind[behind])
                 found[name] = replace(found[name], bias=shift)
         segments.run(number, weight, layer.bias + shift if takes_bias(node) else None)
-        if bias and name in found:
-            rounded_off = layer.missing(means.layers[name], weight) - layer.missing(
-                means.layers[name], layer.weight
-            )
-            if_float(name, Correction(bias=shift - rounded_off))
         progress(number, len(layers))
     return found
 
@@ -211,11 +207,19 @@ class _Layer:
 
     def missing(self, mean: Array, weight: Array) -> Array:
         """Return what each output channel lacks to a mean with these weights, float32."""
+        lacking: Array = (mean - self._mean_output(weight) - self.bias).astype(np.float32)
+        return lacking
+
+    def rounded_off(self, weight: Array) -> Array:
+        """Return what each output channel's mean loses by these weights, float32."""
+        lost: Array = self._mean_output(self.weight - weight).astype(np.float32)
+        return lost
+
+    def _mean_output(self, weight: Array) -> Array:
         assert self.geometry is not None
         rows = by_group(weight, self._node, self.geometry.groups).astype(np.float64)
-        output = np.einsum("grk,gk->gr", rows, self._mean).reshape(-1)
-        lacking: Array = (mean - output - self.bias).astype(np.float32)
-        return lacking
+        output: Array = np.einsum("grk,gk->gr", rows, self._mean).reshape(-1)
+        return output
 
     @cached_property
     def _mean(self) -> Array:

@@ -145,7 +145,7 @@ def _correct(
     """Measure the corrections that the steps ask for, with some layers in float."""
     if not {ROUND, CORRECT_BIAS} & set(steps):
         return Corrected({}, {})
-    if_float: dict[str, Correction] = {}
+    alone: dict[str, Correction] = {}
     layers = correct(
         candidate.model,
         candidate.ranges,
@@ -156,11 +156,11 @@ def _correct(
         rounding=ROUND in steps,
         bias=CORRECT_BIAS in steps,
         floats=floats,
-        if_float=if_float.__setitem__,
+        alone=alone.__setitem__,
         threads=candidate.threads,
         progress=progress,
     )
-    return Corrected(layers, if_float)
+    return Corrected(layers, alone)
 
 
 def _exam(model: ir.Model, examined: Feed, budget: Budget, threads: int | None) -> Exam:
