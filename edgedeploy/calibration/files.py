@@ -191,6 +191,8 @@ def _parse(document: dict[str, Any], sha256: str) -> Calibration:
         digest, count = "", 0
     else:
         digest, count = check_text(digest, "data.digest"), check_count(count, "data.count")
+        if not digest:
+            raise ValueError(f"data.digest is empty, and data.count {count}")
     return Calibration(
         model_sha256=check_text(document["model"]["sha256"], "model.sha256"),
         data_digest=digest,

@@ -228,6 +228,7 @@ def test_another_schema_is_refused_with_both(tmp_path: Path) -> None:
         (("preprocessing", "std"), [0, 1, 1], "std must not be 0"),
         (("versions",), {"onnxruntime": 1}, "versions is 1, no text"),
         (("data", "digest"), None, "data.digest is None, no text"),
+        (("data", "digest"), "", "data.digest is empty, and data.count"),
         (("data", "unreadable"), {"a.png": 0}, "data.unreadable is 0, no text"),
         (("tensors", "\ud800"), {"min": 0, "max": 1, "low": 0, "high": 1}, "surrogates not allow"),
         (("tensors", "block/é", "method"), 7, "method of block/é is 7, no text"),
