@@ -20,13 +20,14 @@ import numpy as np
 from peers import running
 from peers.inputs import CALIBRATE, EVALUATE, models, tensors
 
-from edgedeploy import building
+from edgedeploy import preparing
 from edgedeploy.calibration import measuring
 from edgedeploy.calibration.recipe import CORRECT_BIAS, EQUALISE, ROUND
 from edgedeploy.images import open_images
 from edgedeploy.meters import cpu
 from edgedeploy.runtime.cpu import physical_cores
-from edgedeploy.types import BuildSpec, Precision, QdqStyle
+from edgedeploy.source_forms import SourceForm
+from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,10 +84,9 @@ class Trial:
             yield style, self._cell(calibration, style)
 
     def _cell(self, calibration: Calibration, style: QdqStyle) -> str:
-        spec = BuildSpec(backend="ort", precision=Precision.INT8)
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch, "model.onnx")
-            path.write_bytes(building.source(self._model, spec, calibration, style=style))
+            path.write_bytes(preparing.source(self._model, SourceForm(style=style), calibration))
             found = self._outputs(path, exact=style is QdqStyle.S8)
         same = (found.argmax(axis=1) == self._reference.argmax(axis=1)).mean()
         before, after = (np.log(np.maximum(p, 1e-12)) for p in (self._reference, found))

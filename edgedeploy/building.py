@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy import advice, artifact, backends, devices, model_file
+from edgedeploy import advice, artifact, backends, devices, preparing
 from edgedeploy.errors import ArtifactError, UnknownNameError, UnsupportedError, UsageError
 from edgedeploy.runtime import manifest as manifests
-from edgedeploy.types import Precision, QdqStyle, correction_style
+from edgedeploy.types import Precision, QdqStyle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import onnx
 
     from edgedeploy.advice import Advice
     from edgedeploy.backends.base import Backend
@@ -80,6 +78,7 @@ def build(
     if device is not None and spec.backend == "trt":
         devices.check_precision(device, spec.precision)
     _check(backend, model, spec, calibration)
+    form = backend.source_form(spec)
     target = artifact.place(out, model.name, spec.backend, spec.precision.value)
     about = _about(model, spec, calibration, backend.version())
     if (current := _up_to_date(target, about)) is not None:
@@ -90,13 +89,12 @@ def build(
         model.path,
         backends.package(spec.backend),
         about["backend_version"],
-        backend.QDQ_STYLE.value if spec.precision is Precision.INT8 else "not",
+        form.style.value if form.style else "not",
     )
     start_ns = time.perf_counter_ns()
     with artifact.replacing(target) as folder, tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "source.onnx")
-        half = spec.precision is Precision.FP16 and backend.float16_source()
-        path.write_bytes(source(model, spec, calibration, style=backend.QDQ_STYLE, half=half))
+        path.write_bytes(preparing.source(model, form, calibration, x86=spec.x86))
         built = backend.build(path, spec, folder)
         about["precision"]["runs"] = dict(built.runs)
         if spec.precision is Precision.INT8:
@@ -138,8 +136,7 @@ def _check(
         )
     if spec.x86 not in X86:
         raise UnknownNameError("kind of x86 CPU", spec.x86, X86)
-    in_u8 = spec.precision is Precision.INT8 and backend.QDQ_STYLE is QdqStyle.U8
-    if spec.x86 != "any" and not in_u8:
+    if spec.x86 != "any" and backend.source_form(spec).style is not QdqStyle.U8:
         raise UsageError(
             f"x86 {spec.x86} was asked for, and {spec.backend} {spec.precision.value} does not "
             "multiply uint8 by int8 on a CPU",
@@ -155,54 +152,6 @@ def _in_integers(source: Path, built: Built) -> dict[str, object]:
 
     asked = layers(onnx.load(source).graph)
     return {"quantised": asked.quantised, "fell_back": list(asked.fell_back(built.floats))}
-
-
-def source(
-    model: OnnxModel,
-    spec: BuildSpec,
-    calibration: Calibration | None = None,
-    *,
-    style: QdqStyle,
-    half: bool = False,
-) -> bytes:
-    """Return the ONNX file that a backend of this ``style`` is given; no vendor is needed.
-
-    Args:
-        model: Float, as it was exported.
-        spec: For what.
-        calibration: Ranges of this very model; required for INT8.
-        style: How INT8 is written down.
-        half: Write float16 instead of float32.
-
-    Raises:
-        BuildError: A range is missing or empty, or the opset is too old for INT8.
-    """
-    # onnx_ir takes half a second to import, which a build that is up to date does without
-    import onnx_ir as ir
-
-    from edgedeploy.graph.equalise import equalise
-    from edgedeploy.graph.float16 import to_float16
-    from edgedeploy.graph.fold_batch_norm import fold_batch_norm
-    from edgedeploy.graph.qdq import quantise
-    from edgedeploy.graph.shapes import fix_size
-
-    graph = ir.serde.deserialize_model(model_file.load_proto(model.path))
-    fix_size(graph, model.side)
-    fold_batch_norm(graph)
-    if spec.precision is Precision.INT8 and calibration is not None:
-        equalise(graph, calibration.equalisation)
-        quantise(
-            graph,
-            calibration.ranges,
-            style,
-            any_x86=spec.x86 == "any",
-            corrections=calibration.corrections.get(correction_style(style, spec.x86)),
-            floats=calibration.left_float.get(correction_style(style, spec.x86), ()),
-        )
-    if half:
-        to_float16(graph)
-    proto: onnx.ModelProto = ir.serde.serialize_model(graph)
-    return proto.SerializeToString(deterministic=True)
 
 
 def _about(

@@ -22,7 +22,7 @@ from edgedeploy.worker import timing
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from edgedeploy.backends.base import Backend
+    from edgedeploy.source_forms import SourceForm
     from edgedeploy.types import Array
 
 TURNS = 7
@@ -166,8 +166,9 @@ def _build(name: str, precision: Precision, root: Path) -> Path:
     backend = backends.get(name)
     path, folder = root / f"{precision.value}.onnx", root / precision.value
     folder.mkdir()
-    path.write_bytes(_source(backend, precision))
-    built = backend.build(path, BuildSpec(backend=name, precision=precision), folder)
+    spec = BuildSpec(backend=name, precision=precision)
+    path.write_bytes(_source(backend.source_form(spec)))
+    built = backend.build(path, spec, folder)
     about = {
         "model": "block",
         "variant": None,
@@ -185,7 +186,7 @@ def _build(name: str, precision: Precision, root: Path) -> Path:
     return folder
 
 
-def _source(backend: Backend, precision: Precision) -> bytes:
+def _source(form: SourceForm) -> bytes:
     import onnx_ir as ir
 
     from edgedeploy.graph.float16 import to_float16
@@ -193,11 +194,11 @@ def _source(backend: Backend, precision: Precision) -> bytes:
     from edgedeploy.graph.tensors import activations
 
     graph = ir.serde.deserialize_model(mobilenet_front())
-    if precision is Precision.INT8:
+    if form.style is not None:
         ranges = dict.fromkeys(activations(graph), TensorRange(0, 6, 0, 6))
         ranges["image"] = TensorRange(-1, 1, -1, 1)
-        quantise(graph, ranges, backend.QDQ_STYLE)
-    if precision is Precision.FP16 and backend.float16_source():
+        quantise(graph, ranges, form.style)
+    elif form.half:
         to_float16(graph)
     data: bytes = ir.serde.serialize_model(graph).SerializeToString()
     return data

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from edgedeploy.errors import UnknownNameError, UsageError
+from edgedeploy.runtime.trt_options import TrtOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -297,12 +298,14 @@ class BuildSpec:
         ov_device: OpenVINO's device; ignored by the other backends.
         x86: For INT8 in the style u8, ``"any"``: weights that do not saturate on x86 CPUs without
             VNNI, or ``"vnni"``: full 8-bit weights, for CPUs that have it.
+        trt: What else to ask of TensorRT; ignored by the other backends.
     """
 
     backend: str
     precision: Precision = Precision.FP32
     ov_device: str = "CPU"
     x86: str = "any"
+    trt: TrtOptions = field(default_factory=TrtOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +319,10 @@ class Built:
             e.g. ``{"int8": 28}``; empty where the vendor does not tell.
         floats: Names of those that run in a float type, where the vendor tells.
         runs_on: ``{"portable": True}``, or the GPU, compute capability and library it is bound to.
+        int8_mode: How INT8 was said to TensorRT; None of everything else.
+        gpu_fallback: Layers that a DLA does not run, by name; empty where there is no DLA.
+        latency_ms: Median time of one call of the best batch, where `Backend.candidates` asked for
+            a comparison; None where it was not timed.
     """
 
     engine: str
@@ -323,3 +330,6 @@ class Built:
     runs: Mapping[str, int]
     runs_on: Mapping[str, object]
     floats: tuple[str, ...] = ()
+    int8_mode: str | None = None
+    gpu_fallback: tuple[str, ...] = ()
+    latency_ms: float | None = None

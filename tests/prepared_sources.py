@@ -53,7 +53,7 @@ def prepared(
     precision: Precision,
     *,
     style: QdqStyle = QdqStyle.S8,
-    float16: bool = True,  # as the backend's float16_source() says
+    float16: bool = True,  # as the backend's source_form says
     floats: Collection[str] = (),
 ) -> onnx.ModelProto:
     """Prepare a float32 model as a build does: Q/DQ for INT8, float16 inside for FP16."""

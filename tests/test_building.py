@@ -10,12 +10,13 @@ import onnx.numpy_helper
 import onnx_ir as ir
 import pytest
 
-from edgedeploy import artifact, backends, building, devices, model_file
+from edgedeploy import artifact, backends, building, devices, model_file, preparing
 from edgedeploy.calibration import files as calibrations
 from edgedeploy.errors import BuildError, FileError, UnknownNameError, UnsupportedError, UsageError
 from edgedeploy.graph.tensors import activations
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.runtime.runtime import Runtime
+from edgedeploy.source_forms import SourceForm
 from edgedeploy.types import BuildSpec, Calibration, Correction, Precision, QdqStyle, TensorRange
 from tests.graph.networks import block, ranges
 from tests.models import save, stem
@@ -154,8 +155,7 @@ def test_full_weights_have_one_scale_step_more_than_bounded_ones(
 ) -> None:
     largest = {}
     for x86 in building.X86:
-        spec = BuildSpec(backend="ort", precision=Precision.INT8, x86=x86)
-        data = building.source(model, spec, calibration, style=QdqStyle.U8)
+        data = preparing.source(model, SourceForm(style=QdqStyle.U8), calibration, x86=x86)
         constants = {c.name: c for c in onnx.ModelProto.FromString(data).graph.initializer}
         largest[x86] = np.abs(onnx.numpy_helper.to_array(constants["w/quantized"])).max()
     assert largest["vnni"] == 127
@@ -166,8 +166,7 @@ def _constants(
     model: OnnxModel, calibration: Calibration, style: QdqStyle, x86: str = "any"
 ) -> dict[str, Array]:
     """The constants of what a backend is given for INT8, by name."""
-    spec = BuildSpec(backend="ort", precision=Precision.INT8, x86=x86)
-    data = building.source(model, spec, calibration, style=style)
+    data = preparing.source(model, SourceForm(style=style), calibration, x86=x86)
     tensors = onnx.ModelProto.FromString(data).graph.initializer
     return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in tensors}
 
@@ -223,7 +222,7 @@ def test_int8_is_of_the_equalised_network_and_float_is_not(
     plain = replace(scaled, equalisation={})
     scales = [_constants(model, found, QdqStyle.S8)["expand/w/scale"] for found in (scaled, plain)]
     np.testing.assert_allclose(scales[0], scales[1] * scale, rtol=1e-5)
-    floats = [building.source(model, FP32, found, style=QdqStyle.U8) for found in (scaled, plain)]
+    floats = [preparing.source(model, SourceForm(), found) for found in (scaled, plain)]
     assert floats[0] == floats[1]
 
 

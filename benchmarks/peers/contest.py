@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedeploy import building, pipeline
+from edgedeploy import pipeline, preparing
 from edgedeploy.calibration import files as calibrations
 from edgedeploy.calibration import measuring
 from edgedeploy.files import write_atomically
 from edgedeploy.meters import cpu
 from edgedeploy.runtime.runtime import Runtime
+from edgedeploy.source_forms import SourceForm
 from edgedeploy.types import BuildSpec, Precision, QdqStyle
 from peers import making, running
 from peers.inputs import CALIBRATE, EVALUATE, hints, tensors
@@ -74,7 +75,9 @@ class Contest:
                     yield self._score(f"edgedeploy {backend}", backend, runtime.infer, seconds)
             s8 = out / "s8.onnx"
             s8.write_bytes(
-                building.source(self.model, _OURS[0], calibrations.read(calib), style=QdqStyle.S8)
+                preparing.source(
+                    self.model, SourceForm(style=QdqStyle.S8), calibrations.read(calib)
+                )
             )
             for name, path in (
                 ("ort", out / self.model.name / "ort-int8" / "model.onnx"),

@@ -1,4 +1,4 @@
-"""What a backend is: a module with four functions and one constant."""
+"""What a backend is: a module with five functions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgedeploy.types import BuildSpec, Built, Precision, QdqStyle
+    from edgedeploy.source_forms import SourceForm
+    from edgedeploy.types import BuildSpec, Built, Precision
 
 
 class Backend(Protocol):
     """The interface that each module in `edgedeploy.backends` offers (PEP 544 allows modules)."""
-
-    @property
-    def QDQ_STYLE(self) -> QdqStyle:  # noqa: N802 -- a module constant
-        """How an INT8 source is quantised for this backend."""
-        ...
 
     def version(self) -> str:
         """Return the version of the vendor's library."""
@@ -26,17 +22,24 @@ class Backend(Protocol):
         """Return what `build` accepts."""
         ...
 
-    def float16_source(self) -> bool:
-        """Return whether an FP16 build wants a float16 graph, rather than converting float32."""
+    def source_form(self, spec: BuildSpec) -> SourceForm:
+        """Return how the source of a build must look.
+
+        Raises:
+            UnsupportedError: The library that is here does not build this.
+        """
+        ...
+
+    def candidates(self, spec: BuildSpec) -> tuple[BuildSpec, ...]:
+        """Return what to build for ``spec``; of several, the one that `Built` says is fastest."""
         ...
 
     def build(self, source: Path, spec: BuildSpec, folder: Path) -> Built:
         """Compile ``source``, an ONNX file already prepared for ``spec``, into files in ``folder``.
 
-        For INT8 the source carries Q/DQ nodes in `QDQ_STYLE`; for FP16 it is float16 inside, with
-        a float32 input and output, if `float16_source` says so. Its height and width are fixed
-        where they are known, N is dynamic. ``folder`` exists, is empty, and is thrown away if
-        this raises.
+        The source has the form of `source_form`; where that is corrected, the calibration cache
+        lies beside it, under the name `trt_build.CACHE`. Height and width are fixed where they
+        are known, N is dynamic. ``folder`` exists, is empty, and is thrown away if this raises.
 
         Raises:
             BuildError: The vendor's compiler refused the model.

@@ -12,6 +12,7 @@ from openvino.passes import ConstantFolding, Manager
 
 from edgedeploy.errors import BuildError
 from edgedeploy.runtime.openvino import float_type
+from edgedeploy.source_forms import SourceForm
 from edgedeploy.types import Built, Precision, QdqStyle
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-QDQ_STYLE = QdqStyle.U8
 ENGINE, WEIGHTS = "model.xml", "model.bin"
 _COUNTED = re.compile(r"([A-Z][A-Za-z]+)_\d+$")
 _COMPUTE = frozenset({"Convolution", "MatMul", "FullyConnected", "GroupConvolution"})
@@ -51,9 +51,14 @@ def capabilities(core: ov.Core | None = None) -> frozenset[str]:
     return frozenset(names)
 
 
-def float16_source() -> bool:
-    """Return False: OpenVINO compresses the weights itself."""
-    return False
+def source_form(spec: BuildSpec) -> SourceForm:
+    """Return float32 for FP16 too: OpenVINO compresses the weights itself."""
+    return SourceForm(style=QdqStyle.U8 if spec.precision is Precision.INT8 else None)
+
+
+def candidates(spec: BuildSpec) -> tuple[BuildSpec, ...]:
+    """Return ``spec``: there is one way to build it."""
+    return (spec,)
 
 
 def build(source: Path, spec: BuildSpec, folder: Path) -> Built:

@@ -13,12 +13,12 @@ from onnx import TensorProto
 
 from edgedeploy.errors import BuildError
 from edgedeploy.runtime.ort import KEEP_FLOATS
+from edgedeploy.source_forms import SourceForm
 from edgedeploy.types import Built, Precision, QdqStyle
 
 if TYPE_CHECKING:
     from edgedeploy.types import BuildSpec
 
-QDQ_STYLE = QdqStyle.U8
 ENGINE = "model.onnx"
 _PROVIDERS = ["CPUExecutionProvider"]
 _COMPUTE = ("Conv", "Gemm", "MatMul")
@@ -35,9 +35,17 @@ def precisions() -> frozenset[Precision]:
     return frozenset({Precision.FP32, Precision.FP16, Precision.INT8})
 
 
-def float16_source() -> bool:
-    """Return True: ONNX Runtime runs the types that the graph has."""
-    return True
+def source_form(spec: BuildSpec) -> SourceForm:
+    """Return float16 for FP16: ONNX Runtime runs the types that the graph has."""
+    return SourceForm(
+        style=QdqStyle.U8 if spec.precision is Precision.INT8 else None,
+        half=spec.precision is Precision.FP16,
+    )
+
+
+def candidates(spec: BuildSpec) -> tuple[BuildSpec, ...]:
+    """Return ``spec``: there is one way to build it."""
+    return (spec,)
 
 
 def build(source: Path, spec: BuildSpec, folder: Path) -> Built:

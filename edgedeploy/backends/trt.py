@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import onnx
 from onnx import TensorProto
 
 from edgedeploy.errors import BuildError
-from edgedeploy.runtime import trt_api, trt_build, trt_rebuild
-from edgedeploy.types import Built, Precision, QdqStyle
+from edgedeploy.runtime import trt_api, trt_build, trt_dialects, trt_rebuild
+from edgedeploy.source_forms import SourceForm, trt_form
+from edgedeploy.types import Built, Precision
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
 trt = trt_api.library()
 
-QDQ_STYLE = QdqStyle.S8
 ENGINE = "model.engine"
 _QDQ = ("QuantizeLinear", "DequantizeLinear")
 
@@ -36,9 +37,26 @@ def precisions() -> frozenset[Precision]:
     return frozenset({Precision.FP32, Precision.FP16, Precision.INT8})
 
 
-def float16_source() -> bool:
-    """Return whether this TensorRT takes types from the graph only: 11 and TensorRT-RTX do."""
-    return trt_api.typed_by_source(trt)
+def source_form(spec: BuildSpec) -> SourceForm:
+    """Return what this generation of TensorRT reads.
+
+    Raises:
+        UnsupportedError: It has no such INT8 mode, or drives no DLA.
+    """
+    dialect, options = trt_dialects.of(trt), spec.trt
+    dla = options.dla_core is not None
+    mode = trt_dialects.int8_mode(dialect, options.int8_mode, dla=dla)
+    return trt_form(dialect, spec.precision, mode)
+
+
+def candidates(spec: BuildSpec) -> tuple[BuildSpec, ...]:
+    """Return ``spec`` once for every INT8 mode that this TensorRT has, where it is to be tuned."""
+    options = spec.trt
+    if not options.tune or spec.precision is not Precision.INT8 or options.int8_mode != "auto":
+        return (spec,)
+    return tuple(
+        replace(spec, trt=options._replace(int8_mode=mode)) for mode in trt_dialects.of(trt).int8
+    )
 
 
 def build(source: Path, spec: BuildSpec, folder: Path) -> Built:

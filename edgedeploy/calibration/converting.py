@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from edgedeploy import model_file
-from edgedeploy.calibration import checking, trt_cache
-from edgedeploy.calibration.trt_cache import TrtCache
+from edgedeploy import model_file, trt_cache
+from edgedeploy.calibration import checking
 from edgedeploy.errors import FileError, UnknownNameError, UsageError
 from edgedeploy.files import write_together
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import is_never_negative
+from edgedeploy.trt_cache import TrtCache
 from edgedeploy.types import Calibration, QdqStyle, TensorRange
 
 if TYPE_CHECKING:

@@ -124,7 +124,8 @@ def import_cache(
     Its scales come back bit for bit, so that Q/DQ graphs for TensorRT 11, which reads no cache,
     have them too.
     """
-    from edgedeploy.calibration import converting, files, trt_cache
+    from edgedeploy import trt_cache
+    from edgedeploy.calibration import converting, files
 
     described = _model(model, mean, std, input_shape, resolution)
     found = converting.from_trt_cache(trt_cache.read(cache), described, source=str(cache))

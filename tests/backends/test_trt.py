@@ -42,12 +42,17 @@ def build(
     return trt.build(source, BuildSpec(backend="trt", precision=precision), folder)
 
 
+def is_typed(trt: Backend) -> bool:
+    """Whether float types come from the source."""
+    return trt.source_form(BuildSpec(backend="trt", precision=Precision.FP16)).half
+
+
 @pytest.mark.parametrize("family", list(Family), ids=lambda family: family.value)
 @pytest.mark.parametrize("precision", PRECISIONS, ids=lambda precision: precision.value)
 def test_mobilenets_build_in_every_precision(
     trt: Backend, tmp_path: Path, family: Family, precision: Precision
 ) -> None:
-    model = prepared(mobilenet(family), precision, float16=trt.float16_source())
+    model = prepared(mobilenet(family), precision, float16=is_typed(trt))
     built = build(trt, model, tmp_path, precision)
     folder = tmp_path / "artifact"
     assert built.engine == built.files[0] == "model.engine"
@@ -69,7 +74,7 @@ def test_two_widths_give_two_sizes_of_engine(trt: Backend, tmp_path: Path) -> No
 def test_fp16_weights_halve_the_engine_where_types_come_from_the_source(
     trt: Backend, tmp_path: Path
 ) -> None:
-    if not trt.float16_source():
+    if not is_typed(trt):
         pytest.skip("this TensorRT converts float32 sources itself")
     model = mobilenet(Family.MOBILENET_V1, 0.5)
     sizes = {}
@@ -97,7 +102,8 @@ def test_engine_says_what_it_is_bound_to(trt: Backend, tmp_path: Path) -> None:
 
 def test_precisions_are_fp32_fp16_and_int8(trt: Backend) -> None:
     assert trt.precisions() == frozenset(PRECISIONS)
-    assert trt.QDQ_STYLE is QdqStyle.S8
+    int8 = BuildSpec(backend="trt", precision=Precision.INT8)
+    assert trt.source_form(int8).style in (QdqStyle.S8, None)
 
 
 def test_fixed_batch_builds_too(trt: Backend, tmp_path: Path) -> None:
@@ -144,7 +150,7 @@ def test_unknown_size_is_refused_with_the_flag_that_gives_it(
 def test_fp16_of_a_float32_source_is_refused_where_types_come_from_the_source(
     trt: Backend, tmp_path: Path
 ) -> None:
-    if not trt.float16_source():
+    if not is_typed(trt):
         pytest.skip("this TensorRT converts float32 sources itself")
     with pytest.raises(BuildError, match="has no float16 tensors"):
         build(trt, stem(("N", 3, 32, 32)), tmp_path, Precision.FP16)

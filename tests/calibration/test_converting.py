@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgedeploy import building, model_file
-from edgedeploy.calibration import files, trt_cache
+from edgedeploy import model_file, preparing, trt_cache
+from edgedeploy.calibration import files
 from edgedeploy.calibration.checking import network
 from edgedeploy.calibration.converting import (
     export,
@@ -30,7 +30,8 @@ from edgedeploy.graph.tensors import activations
 from edgedeploy.images import open_images
 from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime.preprocessing import Preprocessing
-from edgedeploy.types import BuildSpec, Correction, Precision, QdqStyle, TensorRange
+from edgedeploy.source_forms import SourceForm
+from edgedeploy.types import Correction, QdqStyle, TensorRange
 from tests.calibration.networks import FORMS
 from tests.calibration.samples import SCALES, calibration, left_float
 from tests.graph.networks import block
@@ -138,8 +139,7 @@ def test_an_exported_cache_gives_the_same_trt_graph_of_a_real_network(
 
 def _trt_source(model: OnnxModel, found: Calibration) -> bytes:
     """What the backend trt is given."""
-    spec = BuildSpec(backend="trt", precision=Precision.INT8)
-    return building.source(model, spec, found, style=QdqStyle.S8)
+    return preparing.source(model, SourceForm(style=QdqStyle.S8), found)
 
 
 def _there_and_back(model: OnnxModel, before: Calibration, folder: Path) -> tuple[bytes, bytes]:

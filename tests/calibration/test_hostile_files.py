@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgedeploy.calibration import arrays, files, trt_cache
+from edgedeploy import trt_cache
+from edgedeploy.calibration import arrays, files
 from edgedeploy.errors import EdgeDeployError
 from tests.calibration.samples import NAMES, is_same, with_arrays
 

@@ -9,7 +9,7 @@ import onnxruntime as ort
 import pytest
 from PIL import Image
 
-from edgedeploy import building, model_file
+from edgedeploy import model_file, preparing
 from edgedeploy.calibration import files
 from edgedeploy.calibration.feeding import MOST_UNREADABLE
 from edgedeploy.calibration.measuring import CORRECTED_ON, MOST_KEPT, is_current, measure
@@ -23,7 +23,8 @@ from edgedeploy.graph.tensors import activations
 from edgedeploy.images import ImageEntry, ImageSet, open_images
 from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime.preprocessing import Preprocessing, arrange, fit, normalise
-from edgedeploy.types import BuildSpec, OnnxModel, Precision, QdqStyle
+from edgedeploy.source_forms import SourceForm
+from edgedeploy.types import OnnxModel, QdqStyle
 from tests.graph.networks import block
 
 if TYPE_CHECKING:
@@ -256,15 +257,14 @@ def test_int8_keeps_most_of_a_real_networks_answers_and_more_than_plain_ranges_d
     pictures = open_images(shared / "imagenet-500.zip").evenly(100)
     calibrating, others = pictures.every("i%5<2"), pictures.every("i%5>=2")
     batch = [normalise(arrange(f, (224, 224), RULE), RULE) for _, f in others.pictures()]
-    exact = _answers(building.source(model, BuildSpec(backend="ort"), style=QdqStyle.U8), batch)
-    int8 = BuildSpec(backend="ort", precision=Precision.INT8)
+    exact = _answers(preparing.source(model, SourceForm()), batch)
     agreement = {}
     for steps in ((), STEPS):
         found = measure(
             model, calibrating, side=(224, 224), preprocessing=RULE, steps=steps, threads=2
         )
         for style in QdqStyle:
-            data = building.source(model, int8, found, style=style)
+            data = preparing.source(model, SourceForm(style=style), found)
             agreement[style, bool(steps)] = np.mean(_answers(data, batch) == exact)
     for style in QdqStyle:
         assert agreement[style, True] >= 0.78

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgedeploy.calibration.trt_cache import TrtCache, parse, parse_header, read, render, write
 from edgedeploy.errors import FileError
+from edgedeploy.trt_cache import TrtCache, parse, parse_header, read, render, write
 from tests.calibration.samples import NAMES, SCALES
 
 if TYPE_CHECKING:
