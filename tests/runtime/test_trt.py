@@ -10,15 +10,15 @@ from edgedeploy.runtime import cuda_memory, manifest, trt, trt_api, trt_engine
 from edgedeploy.runtime.cuda_memory import Gpu
 from edgedeploy.runtime.trt import TrtSession
 from tests.artifacts import write_artifact
-from tests.runtime import fake_trt
-from tests.runtime.fake_trt import FakeContext, FakeGpu
+from tests.runtime import fake_engine, fake_trt
+from tests.runtime.fake_engine import FakeContext, FakeGpu
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedeploy.types import Array
 
-GENERATIONS = pytest.mark.parametrize("generation", fake_trt.GENERATIONS)
+GENERATIONS = pytest.mark.parametrize("generation", fake_engine.GENERATIONS)
 
 
 def images(count: int, seed: int = 0) -> Array:
@@ -29,7 +29,7 @@ def session(
     generation: str = "10.3.0", gpu: FakeGpu | None = None, **more: Any
 ) -> tuple[TrtSession, FakeContext]:
     gpu = gpu or FakeGpu()
-    engine, context, inside = fake_trt.engine(generation, gpu, **more)
+    engine, context, inside = fake_engine.engine(generation, gpu, **more)
     return TrtSession(trt_engine.wrap(engine, context), gpu, {"device": "Orin"}), inside
 
 
@@ -172,7 +172,7 @@ def test_engine_of_tensorrt_rtx_runs_on_any_gpu(tmp_path: Path) -> None:
 @GENERATIONS
 def test_artifact_of_this_machine_loads_and_infers(tmp_path: Path, generation: str) -> None:
     gpu = FakeGpu()
-    library = fake_trt.Library(generation, engine=fake_trt.loadable(generation, gpu))
+    library = fake_trt.Library(generation, engine=fake_engine.loadable(generation, gpu))
     folder, known = artifact(tmp_path, library_version=generation)
     loaded = trt.open_session(library, gpu, folder, known)
     assert loaded.described == {
@@ -190,7 +190,7 @@ def test_artifact_of_this_machine_loads_and_infers(tmp_path: Path, generation: s
 
 def test_engine_without_memory_for_its_context_is_unsupported(tmp_path: Path) -> None:
     gpu = FakeGpu()
-    engine = fake_trt.loadable("10.3.0", gpu)
+    engine = fake_engine.loadable("10.3.0", gpu)
     engine.create_execution_context = lambda: None
     folder, known = artifact(tmp_path)
     with pytest.raises(UnsupportedError, match="loads, but TensorRT cannot run it"):

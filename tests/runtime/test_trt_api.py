@@ -12,7 +12,7 @@ from edgedeploy.runtime import trt, trt_api, trt_build, trt_engine, trt_inspect
 
 if TYPE_CHECKING:
     from types import ModuleType
-from tests.runtime import fake_trt
+from tests.runtime import fake_engine, fake_trt
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_network_flag_10_is_explicit_batch_and_11_strongly_typed() -> None:
     assert trt_api.typed_by_source(eleven)
 
 
-@pytest.mark.parametrize("generation", fake_trt.GENERATIONS)
+@pytest.mark.parametrize("generation", fake_engine.GENERATIONS)
 def test_workspace_is_limited_in_the_way_a_version_has(generation: str) -> None:
     trt = fake_trt.Library(generation)
     config = trt.Builder(trt_api.logger(trt)).create_builder_config()

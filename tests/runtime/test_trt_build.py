@@ -9,7 +9,8 @@ from edgedeploy.errors import BuildError, FileError, UnknownNameError, Unsupport
 from edgedeploy.runtime import trt_build
 from edgedeploy.runtime.cuda_memory import Gpu
 from tests.runtime import fake_trt
-from tests.runtime.fake_trt import LayerType, Type
+from tests.runtime.fake_engine import GENERATIONS, Type
+from tests.runtime.fake_trt import LayerType
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ def build(source: str, trt: Any, precision: str = "fp32", **more: Any) -> trt_bu
     )
 
 
-@pytest.mark.parametrize("generation", fake_trt.GENERATIONS)
+@pytest.mark.parametrize("generation", GENERATIONS)
 def test_every_generation_builds_and_is_bound_to_its_gpu_and_version(
     generation: str, source: str, tmp_path: Path
 ) -> None:
@@ -77,7 +78,7 @@ def test_strongly_typed_fp16_of_a_float32_source_is_refused_rather_than_run_in_f
     assert "edgedeploy build MODEL --backend trt --fp16" in caught.value.fix
 
 
-@pytest.mark.parametrize("generation", fake_trt.GENERATIONS)
+@pytest.mark.parametrize("generation", GENERATIONS)
 def test_int8_of_a_source_without_qdq_is_refused(generation: str, source: str) -> None:
     with pytest.raises(BuildError, match="has no QuantizeLinear and DequantizeLinear nodes"):
         build(source, fake_trt.Library(generation), "int8")

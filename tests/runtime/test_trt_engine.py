@@ -4,29 +4,29 @@ import pytest
 
 from edgedeploy.errors import ArtifactError
 from edgedeploy.runtime import trt_engine
-from tests.runtime import fake_trt
-from tests.runtime.fake_trt import FakeGpu, Type
+from tests.runtime import fake_engine
+from tests.runtime.fake_engine import FakeGpu, Type
 
 
-@pytest.mark.parametrize("generation", fake_trt.GENERATIONS)
+@pytest.mark.parametrize("generation", fake_engine.GENERATIONS)
 def test_every_generation_tells_its_sizes_of_batch(generation: str) -> None:
-    engine, context, _ = fake_trt.engine(generation, FakeGpu(), batches=(2, 6))
+    engine, context, _ = fake_engine.engine(generation, FakeGpu(), batches=(2, 6))
     wrapped = trt_engine.wrap(engine, context)
     assert (wrapped.row, wrapped.smallest, wrapped.largest) == ((3, 4, 4), 2, 6)
     assert wrapped.set_shape((3, 3, 4, 4)) == (3, 3)
 
 
-@pytest.mark.parametrize("generation", fake_trt.GENERATIONS)
+@pytest.mark.parametrize("generation", fake_engine.GENERATIONS)
 def test_fixed_batch_is_the_smallest_and_the_largest(generation: str) -> None:
-    engine, context, _ = fake_trt.engine(generation, FakeGpu(), batches=(4, 4))
+    engine, context, _ = fake_engine.engine(generation, FakeGpu(), batches=(4, 4))
     wrapped = trt_engine.wrap(engine, context)
     assert (wrapped.smallest, wrapped.largest) == (4, 4)
 
 
 def test_api_is_chosen_by_what_the_engine_has() -> None:
     kinds = {
-        generation: type(trt_engine.wrap(*fake_trt.engine(generation, FakeGpu())[:2])).__name__
-        for generation in fake_trt.GENERATIONS
+        generation: type(trt_engine.wrap(*fake_engine.engine(generation, FakeGpu())[:2])).__name__
+        for generation in fake_engine.GENERATIONS
     }
     assert kinds == {
         "8.2.1": "BindingEngine",
@@ -39,20 +39,20 @@ def test_api_is_chosen_by_what_the_engine_has() -> None:
 
 @pytest.mark.parametrize("generation", ["8.2.1", "10.3.0"])
 def test_shape_outside_the_profile_is_refused(generation: str) -> None:
-    engine, context, _ = fake_trt.engine(generation, FakeGpu())
+    engine, context, _ = fake_engine.engine(generation, FakeGpu())
     with pytest.raises(ArtifactError, match=r"does not take an input of shape \(9, 3, 4, 4\)"):
         trt_engine.wrap(engine, context).set_shape((9, 3, 4, 4))
 
 
 @pytest.mark.parametrize("generation", ["8.2.1", "10.3.0"])
 def test_output_that_is_not_float32_is_refused(generation: str) -> None:
-    engine, context, _ = fake_trt.engine(generation, FakeGpu(), output_type=Type.HALF)
+    engine, context, _ = fake_engine.engine(generation, FakeGpu(), output_type=Type.HALF)
     with pytest.raises(ArtifactError, match="tensor 'logits' of the engine is HALF"):
         trt_engine.wrap(engine, context)
 
 
 @pytest.mark.parametrize("generation", ["8.2.1", "10.3.0"])
 def test_two_outputs_are_refused(generation: str) -> None:
-    engine, context, _ = fake_trt.engine(generation, FakeGpu(), outputs=2)
+    engine, context, _ = fake_engine.engine(generation, FakeGpu(), outputs=2)
     with pytest.raises(ArtifactError, match="1 inputs and 2 outputs"):
         trt_engine.wrap(engine, context)

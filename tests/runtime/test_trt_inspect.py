@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edgedeploy.runtime import trt_api, trt_inspect
-from tests.runtime import fake_trt
+from tests.runtime import fake_engine, fake_trt
 
 
 def document(*layers: Any) -> str:
@@ -76,7 +76,7 @@ def test_what_the_inspector_does_not_tell_is_not_counted(text: str) -> None:
 def test_engine_is_inspected_at_a_known_shape(generation: str) -> None:
     # without one, TensorRT answers "N/A due to dynamic shapes"
     text = document(layer("CaskConvolution", "Int8", Name="conv1"))
-    engine = fake_trt.loadable(generation, fake_trt.FakeGpu(), text)
+    engine = fake_engine.loadable(generation, fake_engine.FakeGpu(), text)
     trt = fake_trt.Library(generation, engine=engine)
     found = trt_inspect.running_layers(trt, trt_api.logger(trt), b"plan", (1, 3, 4, 4))
     assert found == [("conv1", "int8")]
@@ -84,7 +84,7 @@ def test_engine_is_inspected_at_a_known_shape(generation: str) -> None:
 
 
 def test_engine_without_memory_for_its_context_tells_nothing() -> None:
-    engine = fake_trt.loadable("10.3.0", fake_trt.FakeGpu())
+    engine = fake_engine.loadable("10.3.0", fake_engine.FakeGpu())
     engine.create_execution_context = lambda: None
     trt = fake_trt.Library("10.3.0", engine=engine)
     assert trt_inspect.running_layers(trt, trt_api.logger(trt), b"plan", (1, 3, 4, 4)) == []
