@@ -11,7 +11,8 @@ from .preprocessing import COLORS, RESIZES, Preprocessing
 
 SCHEMA = "edgedeploy.artifact/1"
 MANIFEST = "manifest.json"
-_BESIDE = ("source.onnx", "build.log")
+_SOURCE = "source.onnx"
+_BESIDE = (_SOURCE, "calibration.cache", "build.log")
 # What a document of another form makes the parser raise.
 _DAMAGED = (
     OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
@@ -52,9 +53,10 @@ class Manifest(NamedTuple):
         softmax: Whether the output is already a probability.
         preprocessing: None where nobody said.
         labels: Class names by index, or None.
-        engine: Name of the file to open.
+        engine: Name of the file to open, or to build where it is `waiting`.
         files: Every file, the engine first.
-        runs_on: ``{"portable": true}``, or what the engine is bound to.
+        runs_on: ``{"portable": true}``, or what the engine is bound to; of one that is `waiting`,
+            what it was prepared for.
         needs: What a machine must have for the answers to be right, beside `runs_on`:
             ``{"x86": "vnni"}``, or nothing.
         options: Backend options it was built with, e.g. ``{"ov_device": "CPU"}``.
@@ -86,6 +88,11 @@ class Manifest(NamedTuple):
         """Identity of the artifact: a SHA-256 over its files, not over when it was built."""
         whole = "".join(f"{f.name}\0{f.sha256}\n" for f in self.files)
         return hashlib.sha256(whole.encode()).hexdigest()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it was prepared for a board that builds the engine itself, and has not yet."""
+        return self.engine not in [info.name for info in self.files]
 
     @property
     def size_bytes(self) -> int:
@@ -155,7 +162,7 @@ def _parse(document: Dict[str, Any]) -> Manifest:
         for f in document["files"]
     )
     engine = _file_name(document["engine"])
-    if engine not in [f.name for f in files]:
+    if engine not in [f.name for f in files] and not _may_wait(document, files):
         raise ValueError(f"engine {engine!r} is not among its files")
     labels = document["labels"]
     if not (labels is None or isinstance(labels, list)):
@@ -186,6 +193,12 @@ def _parse(document: Dict[str, Any]) -> Manifest:
         options=dict(document["options"]),
         raw=document,
     )
+
+
+def _may_wait(document: Dict[str, Any], files: Tuple[FileInfo, ...]) -> bool:
+    """Return whether there is all that a board builds the engine from, and no builder's name."""
+    built_by = document["runs_on"].get("library_version")
+    return document["backend"] == "trt" and built_by is None and _SOURCE in [f.name for f in files]
 
 
 def parse_preprocessing(document: Optional[Dict[str, Any]]) -> Optional[Preprocessing]:

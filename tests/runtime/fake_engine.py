@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from edgedeploy.types import Array
 
-GENERATIONS = ("8.2.1", "8.5.2", "8.6.1", "10.3.0", "11.1.0")
+GENERATIONS = ("8.2.1", "8.4.1", "8.5.2", "8.6.1", "10.3.0", "10.13.0", "11.1.0")
 Type = enum.Enum("Type", ["FLOAT", "HALF", "INT8"])
 Mode = enum.Enum("Mode", ["NONE", "INPUT", "OUTPUT"])
 
@@ -172,7 +172,7 @@ def engine(
             inside.addresses["image"], inside.addresses["logits"], stream
         ),
     )
-    if generation.startswith("8.2"):
+    if generation.startswith(("8.2", "8.4")):
         return old, old_context, inside
     if generation.startswith("8"):  # 8.5 to 9 have both
         both = SimpleNamespace(**vars(old), **vars(new))

@@ -176,3 +176,50 @@ def test_preprocessing_out_of_range_is_refused(change: dict[str, Any]) -> None:
     good = {"mean": [0, 0, 0], "std": [1, 1, 1]}
     with pytest.raises(ValueError, match=r"must|unknown|values to unpack"):
         manifests.parse_preprocessing({**good, **change})
+
+
+# ---- prepared for a board that builds the engine itself ----
+
+PREPARED = {
+    "portable": False,
+    "library": "tensorrt",
+    "library_version": None,
+    "gpu": None,
+    "compute_capability": "5.3",
+    "device": "jetson-nano",
+    "tensorrt": "8.2.1",
+}
+
+
+def prepared(folder: Path, **changes: Any) -> Path:
+    files = {"source.onnx": b"onnx", "calibration.cache": b"TRT-8201"}
+    given = {"content": files, "backend": "trt", "engine": "model.engine", "runs_on": PREPARED}
+    return write_artifact(folder, **(given | changes))
+
+
+def test_artifact_without_its_engine_yet_is_waiting_and_verifies(tmp_path: Path) -> None:
+    known = manifests.read(str(prepared(tmp_path / "trt-fp16")))
+    manifests.verify(str(tmp_path / "trt-fp16"), known)
+    assert known.waiting
+    assert (known.engine, known.size_bytes) == ("model.engine", 0)
+
+
+def test_artifact_with_its_engine_is_not_waiting(artifact: Path) -> None:
+    assert not manifests.read(str(artifact)).waiting
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"backend": "ort"},
+        {"content": {"calibration.cache": b"TRT-8201"}},
+        {"runs_on": PREPARED | {"library_version": "8.2.1"}},
+    ],
+    ids=["of another backend", "nothing to build from", "built already"],
+)
+def test_engine_that_is_missing_from_any_other_artifact_is_damage(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    folder = prepared(tmp_path / "trt-fp16", **changes)
+    with pytest.raises(ArtifactError, match=r"engine 'model.engine' is not among its files"):
+        manifests.read(str(folder))

@@ -30,9 +30,11 @@ def test_api_is_chosen_by_what_the_engine_has() -> None:
     }
     assert kinds == {
         "8.2.1": "BindingEngine",
+        "8.4.1": "BindingEngine",
         "8.5.2": "IoTensorEngine",
         "8.6.1": "IoTensorEngine",
         "10.3.0": "IoTensorEngine",
+        "10.13.0": "IoTensorEngine",
         "11.1.0": "IoTensorEngine",
     }
 
