@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import datetime
 import logging
-import tempfile
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy import advice, artifact, backends, devices, preparing
-from edgedeploy.errors import ArtifactError, UnknownNameError, UnsupportedError, UsageError
+from edgedeploy import advice, artifact, backends, compiling, devices
+from edgedeploy.errors import (
+    ArtifactError,
+    UnknownNameError,
+    UnsupportedError,
+    UsageError,
+)
 from edgedeploy.runtime import manifest as manifests
+from edgedeploy.runtime import trt_options
 from edgedeploy.types import Precision, QdqStyle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from edgedeploy.advice import Advice
     from edgedeploy.backends.base import Backend
     from edgedeploy.devices import Device
     from edgedeploy.meters.cpu import Cpu
-    from edgedeploy.types import BuildSpec, Built, Calibration, OnnxModel
+    from edgedeploy.types import BuildSpec, Calibration, OnnxModel
 
 # What `BuildSpec.x86` may be.
 X86 = ("any", "vnni")
@@ -74,31 +79,19 @@ def build(
         BuildError: The vendor's compiler refused the model.
         FileError: ``out`` cannot be written to.
     """
-    backend = backends.get(spec.backend)
+    backend = backends.for_spec(spec)
     if device is not None and spec.backend == "trt":
         devices.check_precision(device, spec.precision)
     _check(backend, model, spec, calibration)
-    form = backend.source_form(spec)
     target = artifact.place(out, model.name, spec.backend, spec.precision.value)
     about = _about(model, spec, calibration, backend.version())
     if (current := _up_to_date(target, about)) is not None:
         return _result(target, current, processor, up_to_date=True)
-    _log.info(
-        "%s: %s with %s %s, activations quantised %s",
-        target,
-        model.path,
-        backends.package(spec.backend),
-        about["backend_version"],
-        form.style.value if form.style else "not",
-    )
+    _log.info("%s: %s with %s %s", target, model.path, about["library"], about["backend_version"])
     start_ns = time.perf_counter_ns()
-    with artifact.replacing(target) as folder, tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch, "source.onnx")
-        path.write_bytes(preparing.source(model, form, calibration, x86=spec.x86))
-        built = backend.build(path, spec, folder)
-        about["precision"]["runs"] = dict(built.runs)
-        if spec.precision is Precision.INT8:
-            about["precision"] |= _in_integers(path, built)
+    with artifact.replacing(target) as folder:
+        built, found = compiling.compile_fastest(backend, model, spec, calibration, folder)
+        about["precision"] |= found
         about["built"] |= {
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "seconds": round((time.perf_counter_ns() - start_ns) / 1e9, 3),
@@ -144,21 +137,13 @@ def _check(
         )
 
 
-def _in_integers(source: Path, built: Built) -> dict[str, object]:
-    """Return how many layers the source quantised, and which of them the engine runs in float."""
-    import onnx
-
-    from edgedeploy.graph.integers import layers
-
-    asked = layers(onnx.load(source).graph)
-    return {"quantised": asked.quantised, "fell_back": list(asked.fell_back(built.floats))}
-
-
 def _about(
     model: OnnxModel, spec: BuildSpec, calibration: Calibration | None, version: str
 ) -> dict[str, Any]:
     variant = model.variant
-    options = {"ov_device": spec.ov_device} if spec.backend == "openvino" else {}
+    options: dict[str, Any] = {"ov_device": spec.ov_device} if spec.backend == "openvino" else {}
+    if spec.backend == "trt":
+        options = trt_options.to_json(spec.trt)
     used = calibration if spec.precision is Precision.INT8 else None
     return {
         "model": model.name,
@@ -174,7 +159,8 @@ def _about(
         },
         "backend": spec.backend,
         "backend_version": version,
-        "library": backends.package(spec.backend),
+        "library": "tensorrt" if spec.target else backends.package(spec.backend),
+        "target": spec.target and asdict(spec.target),
         "precision": {"asked": spec.precision.value, "runs": {}},
         "inputs": [_tensor(model.input)],
         "outputs": [_tensor(model.output)],

@@ -26,7 +26,7 @@ from edgedeploy.profiling import measuring as profiling
 from edgedeploy.reporting import markdown, table
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.runtime.runtime import Runtime
-from edgedeploy.types import BuildSpec, Precision, QdqStyle, correction_style
+from edgedeploy.types import BuildSpec, Precision, QdqStyle, Target, correction_style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -238,7 +238,7 @@ def build_all(
         specs: Backends and precisions.
         hints: What the models' files do not say.
         calib: Calibration to use; by default ``calib/<model>.json``.
-        out: Folder of the artifacts.
+        out: Folder of the artifacts; those for another board go to a folder of its name in it.
         keep_going: Yield a `Failure` and go on, instead of raising.
         command: What the user typed, for the manifests.
 
@@ -248,15 +248,16 @@ def build_all(
     here, processor = devices.here().device, cpu.read()
     for path in paths:
         for spec in specs:
+            board = here if spec.target is None else devices.find(spec.target.device)
             try:
                 model = model_file.read(path, hints)
                 model, calibration = _calibrated(model, spec, calib)
                 yield building.build(
                     model,
                     spec,
-                    out=out,
+                    out=out if spec.target is None else out / board.name,
                     calibration=calibration,
-                    device=here,
+                    device=board,
                     processor=processor,
                     command=command,
                 )
@@ -264,6 +265,37 @@ def build_all(
                 if not keep_going:
                     raise
                 yield Failure(f"{path.stem} for {spec.backend} {spec.precision.value}", error)
+
+
+def find_target(device: str | None, jetpack: str | None = None) -> Target | None:
+    """Return the board to prepare for; None where that is this machine.
+
+    Args:
+        device: Its name in the board table; None is this machine.
+        jetpack: The release on it; None is the newest that it has.
+
+    Raises:
+        UnknownNameError: There is no such board, or no such JetPack for it.
+        UnsupportedError: It has no TensorRT.
+        UsageError: A JetPack is given without a board.
+    """
+    if device is None:
+        if jetpack is not None:
+            raise UsageError(
+                f"--jetpack {jetpack} is given without a board",
+                fix="add --device, e.g. --device jetson-orin-nano",
+            )
+        return None
+    board = devices.find(device)
+    if board.name == devices.here().device.name or board.compute_capability is None:
+        return None
+    release = devices.release(board, jetpack)
+    return Target(
+        device=board.name,
+        jetpack=release.jetpack,
+        tensorrt=release.tensorrt,
+        compute_capability=board.compute_capability,
+    )
 
 
 def _calibrated(

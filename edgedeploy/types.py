@@ -289,6 +289,23 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A board that is not this machine, for which a source is prepared.
+
+    Attributes:
+        device: A name of the board table, e.g. ``"jetson-nano"``.
+        jetpack: The release of NVIDIA's software on it.
+        tensorrt: The version of TensorRT in that release.
+        compute_capability: Of its GPU, e.g. ``"5.3"``.
+    """
+
+    device: str
+    jetpack: str
+    tensorrt: str
+    compute_capability: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSpec:
     """What to ask of a backend. The CLI makes this, nothing else.
 
@@ -299,6 +316,8 @@ class BuildSpec:
         x86: For INT8 in the style u8, ``"any"``: weights that do not saturate on x86 CPUs without
             VNNI, or ``"vnni"``: full 8-bit weights, for CPUs that have it.
         trt: What else to ask of TensorRT; ignored by the other backends.
+        target: For the backend trt, the board that the engine is to be built on; None is this
+            machine.
     """
 
     backend: str
@@ -306,6 +325,7 @@ class BuildSpec:
     ov_device: str = "CPU"
     x86: str = "any"
     trt: TrtOptions = field(default_factory=TrtOptions)
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

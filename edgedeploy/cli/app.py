@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from edgedeploy import __version__
-from edgedeploy.cli import calibrations, deploying, making, measuring, training
+from edgedeploy.cli import building, calibrations, deploying, making, measuring, training
 from edgedeploy.cli.output import print_error, wants_json
 from edgedeploy.errors import EdgeDeployError, EdgeDeployWarning, UsageError
 from edgedeploy.files import not_written
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 training.register(app)
 making.register(app)
+building.register(app)
 calibrations.register(app)
 deploying.register(app)
 measuring.register(app)

@@ -54,11 +54,14 @@ def _print_advice(result: BuildResult, told: set[str]) -> None:
 
 def _line(result: BuildResult) -> str:
     manifest = result.manifest
-    size = f"{manifest.size_bytes / 1e6:.2f} MB"
-    state = "up to date" if result.up_to_date else "built"
+    state = "up to date" if result.up_to_date else "prepared" if manifest.waiting else "built"
     if manifest.preprocessing is None:
         state += " (run and eval will need --mean and --std)"
-    return ", ".join(filter(None, (f"{result.folder}  {state}", size, _layers(manifest))))
+    words = (f"{manifest.size_bytes / 1e6:.2f} MB", _layers(manifest))
+    if manifest.waiting:
+        board = manifest.runs_on
+        words = (f"{board.get('device')} builds it with TensorRT {board.get('tensorrt')}", "")
+    return ", ".join(filter(None, (f"{result.folder}  {state}", *words)))
 
 
 def _layers(manifest: Manifest) -> str:
@@ -80,6 +83,9 @@ def _document(result: BuildResult) -> dict[str, object]:
     precision: dict[str, object] = {"asked": manifest.precision, "runs": manifest.runs}
     if manifest.quantised is not None:
         precision |= {"quantised": manifest.quantised, "fell_back": list(manifest.fell_back)}
+    for key in ("int8_mode", "gpu_fallback", "tried"):
+        if key in manifest.raw["precision"]:
+            precision[key] = manifest.raw["precision"][key]
     return {
         "path": str(result.folder),
         "up_to_date": result.up_to_date,
@@ -87,6 +93,8 @@ def _document(result: BuildResult) -> dict[str, object]:
         "backend": manifest.backend,
         "precision": precision,
         "needs": manifest.needs,
+        "waiting": manifest.waiting,
+        "options": manifest.options,
         "size_bytes": manifest.size_bytes,
         "sha256": manifest.sha256,
         "advice": advice.to_json(result.advice),

@@ -1,4 +1,4 @@
-"""Commands that make things: export, calibrate, build."""
+"""Commands that make what a build needs: export, calibrate."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgedeploy.cli import options
-from edgedeploy.cli.builds import print_builds
 from edgedeploy.cli.output import JsonFlag, print_json, progress
-from edgedeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgedeploy.types import BuildSpec
+    pass
 
 
 class Method(str, Enum):
@@ -52,27 +50,10 @@ class ActivationName(str, Enum):
     RELU6 = "relu6"
 
 
-class X86(str, Enum):
-    """Which x86 CPUs INT8 weights are made for."""
-
-    ANY = "any"
-    VNNI = "vnni"
-
-
-class OpenVinoDevice(str, Enum):
-    """Where OpenVINO compiles."""
-
-    CPU = "CPU"
-    GPU = "GPU"
-    NPU = "NPU"
-    AUTO = "AUTO"
-
-
 def register(app: typer.Typer) -> None:
     """Add this file's commands to ``app``."""
     app.command()(export)
     app.command()(calibrate)
-    app.command()(build)
 
 
 def export(
@@ -216,84 +197,3 @@ def calibrate(
                 ]
             }
         )
-
-
-def build(
-    models: options.Models = None,
-    backend: Annotated[
-        str | None, typer.Option(help="ort, openvino or trt.", show_default="required")
-    ] = None,
-    fp32: Annotated[bool, typer.Option("--fp32", help="32-bit floats (the default).")] = False,
-    fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats.")] = False,
-    bf16: Annotated[bool, typer.Option("--bf16", help="bfloat16, OpenVINO only.")] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="8-bit integers, calibrated.")] = False,
-    calib: Annotated[
-        Path | None, typer.Option(help="Calibration.", show_default="calib/<model>.json")
-    ] = None,
-    ov_device: Annotated[
-        OpenVinoDevice, typer.Option(help="OpenVINO's device.", case_sensitive=False)
-    ] = OpenVinoDevice.CPU,
-    x86: Annotated[
-        X86 | None,
-        typer.Option(
-            "--x86",
-            help="INT8 for ort and openvino: any keeps weights small enough for x86 CPUs without "
-            "VNNI, vnni uses all 8 bits.",
-            case_sensitive=False,
-            show_default="any",
-        ),
-    ] = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    labels: options.Labels = None,
-    input_shape: options.InputShape = None,
-    resolution: options.Resolution = None,
-    keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Go on after a model that fails.")
-    ] = False,
-    out: Annotated[Path, typer.Option("-o", help="Folder of the artifacts.")] = Path("build"),
-    json: JsonFlag = False,
-) -> None:
-    """Build engines: every model, for one backend, in every precision asked for."""
-    from edgedeploy import pipeline
-
-    asked = {"fp32": fp32, "fp16": fp16, "bf16": bf16, "int8": int8}
-    specs = _specs(backend, [name for name, on in asked.items() if on], ov_device, x86)
-    results = pipeline.build_all(
-        pipeline.find_models(models or []),
-        specs,
-        hints=options.hints(mean, std, labels, input_shape, resolution),
-        calib=calib,
-        out=out,
-        keep_going=keep_going,
-        command=["edgedeploy", *sys.argv[1:]],
-    )
-    code = print_builds(results, as_json=json)
-    if code:
-        raise typer.Exit(code)
-
-
-def _specs(
-    backend: str | None, precisions: list[str], device: OpenVinoDevice, x86: X86 | None
-) -> list[BuildSpec]:
-    from edgedeploy import backends
-    from edgedeploy.types import BuildSpec, Precision
-
-    if backend is None:
-        raise UsageError("no backend is given", fix=f"pass --backend {'|'.join(backends.names())}")
-    if x86 is not None and "int8" not in precisions:
-        asked = " and ".join(precisions) or "fp32"
-        raise UsageError(
-            f"--x86 {x86.value} is about INT8, and {asked} was asked for",
-            fix="add --int8, or leave --x86 out",
-        )
-    anywhere = X86.ANY.value
-    return [
-        BuildSpec(
-            backend=backend,
-            precision=Precision(name),
-            ov_device=device.value,
-            x86=x86.value if x86 is not None and name == "int8" else anywhere,
-        )
-        for name in precisions or ["fp32"]
-    ]

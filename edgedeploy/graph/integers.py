@@ -37,8 +37,13 @@ class Layers:
         return tuple(name for name in running_float if self.floating.isdisjoint(name.split(" + ")))
 
 
-def layers(graph: onnx.GraphProto) -> Layers:
-    """Look at the convolutions and matrix products of a graph as a backend is given it."""
+def layers(graph: onnx.GraphProto, *, implicit: bool = False) -> Layers:
+    """Look at the convolutions and matrix products of a graph as a backend is given it.
+
+    Args:
+        graph: With Q/DQ pairs.
+        implicit: It has none: TensorRT quantises every layer by a calibration cache.
+    """
     dequantised = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
     quantised = 0
     floating: set[str] = set()
@@ -47,7 +52,7 @@ def layers(graph: onnx.GraphProto) -> Layers:
             floating.add(node.output[0])
         if node.op_type not in _MULTIPLYING or node.domain not in ("", "ai.onnx"):
             continue
-        if dequantised.issuperset(node.input[:2]):
+        if implicit or dequantised.issuperset(node.input[:2]):
             quantised += 1
         else:
             floating.update((node.name, node.output[0]))
