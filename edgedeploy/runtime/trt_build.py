@@ -14,6 +14,7 @@ _FLAGS: Dict[str, Tuple[str, ...]] = {"fp32": (), "fp16": ("FP16",), "int8": ("F
 WORKSPACE_MB = 256
 BATCH = (1, 1, 8)
 LOG = "build.log"
+ENGINE, SOURCE, CACHE = "model.engine", "source.onnx", "calibration.cache"
 
 
 class BuildReport(NamedTuple):
