@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy.errors import UnknownNameError, UnsupportedError
+from edgedeploy.errors import UnknownNameError, UnsupportedError, UsageError
 from edgedeploy.meters import board, rails
+from edgedeploy.runtime import trt_dialects
 from edgedeploy.types import Precision
 
 if sys.version_info >= (3, 11):
@@ -18,9 +19,10 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from edgedeploy.meters.board import BoardFacts
+    from collections.abc import Mapping
 
-COLUMNS = ("device", "cannot", "GPU", "memory", "precisions", "DLA", "TensorRT")
+    from edgedeploy.meters.board import BoardFacts
+    from edgedeploy.runtime.trt_dialects import Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +30,13 @@ class JetPack:
     """What one release of NVIDIA's software installs on a board.
 
     Attributes:
-        jetpack: Its version, e.g. ``"6.2"``; ``x`` stands for any last part.
+        jetpack: Its version, e.g. ``"6.2"``.
         l4t: The Jetson Linux release in it.
         tensorrt: Version.
         cuda: Version.
         python: The system's Python, for which TensorRT's module is built.
+        dla: Whether this TensorRT drives deep-learning accelerators.
+        sources: Keys of the list atop devices.toml.
     """
 
     jetpack: str
@@ -40,6 +44,25 @@ class JetPack:
     tensorrt: str
     cuda: str
     python: str
+    dla: bool = False
+    sources: tuple[str, ...] = ()
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """The generation of its TensorRT; None where that is too old for edgedeploy."""
+        try:
+            return trt_dialects.for_version(self.tensorrt)
+        except UnsupportedError:
+            return None
+
+    def has_tensorrt(self, version: str) -> bool:
+        """Whether its TensorRT is ``version`` or newer.
+
+        Example:
+            >>> release(find("jetson-orin-nx"), "6.2").has_tensorrt("8.6")
+            True
+        """
+        return _numbers(self.tensorrt) >= _numbers(version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +78,8 @@ class Device:
         fp16: Whether TensorRT gains from FP16.
         int8: Whether TensorRT runs INT8.
         dla_cores: Deep-learning accelerators beside the GPU.
+        dla_version: Of their hardware; None where there are none.
+        fewer_dla_cores: Modules, by part number, that have fewer of them.
         tensorrt_ends: The last TensorRT that supports it, ``"none"``, or None while new ones do.
         jetpacks: Newest first.
         notes: What else to know.
@@ -69,6 +94,8 @@ class Device:
     fp16: bool
     int8: bool
     dla_cores: int
+    dla_version: str | None = None
+    fewer_dla_cores: Mapping[str, int] = field(default_factory=dict)
     tensorrt_ends: str | None = None
     jetpacks: tuple[JetPack, ...]
     notes: tuple[str, ...]
@@ -78,6 +105,14 @@ class Device:
     def is_jetson(self) -> bool:
         """Whether it is one board, not any machine."""
         return self.soc is not None
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """What TensorRT runs there, in every JetPack of the table alike."""
+        if self.tensorrt_ends == "none":
+            return ()
+        has = ((Precision.FP32, True), (Precision.FP16, self.fp16), (Precision.INT8, self.int8))
+        return tuple(precision for precision, there in has if there)
 
     @property
     def power_rails(self) -> tuple[str, ...]:
@@ -94,12 +129,12 @@ class Device:
         """
         if not self.is_jetson:
             return ()
-        ends = self.tensorrt_ends
+        ends, has_tensorrt = self.tensorrt_ends, self.tensorrt_ends != "none"
         limits = (
-            (not self.fp16, "no FP16"),
-            (not self.int8, "no INT8"),
-            (ends == "none", "no TensorRT"),
-            (ends not in (None, "none"), f"no TensorRT after {ends}"),
+            (has_tensorrt and not self.fp16, "no FP16"),
+            (has_tensorrt and not self.int8, "no INT8"),
+            (not has_tensorrt, "no TensorRT"),
+            (has_tensorrt and ends is not None, f"no TensorRT after {ends}"),
             (self.dla_cores == 0, "no DLA"),
             (not self.power_rails, "no power sensor"),
         )
@@ -123,7 +158,12 @@ class Here:
 def table() -> tuple[Device, ...]:
     """Return every device, oldest board first, ``local`` last."""
     text = importlib.resources.files("edgedeploy").joinpath("devices.toml").read_text("utf-8")
-    return tuple(_device(name, row) for name, row in tomllib.loads(text).items())
+    document = tomllib.loads(text)
+    releases = {
+        version: JetPack(**{**row, "jetpack": version, "sources": tuple(row["sources"])})
+        for version, row in document["jetpack"].items()
+    }
+    return tuple(_device(name, row, releases) for name, row in document["device"].items())
 
 
 def find(name: str) -> Device:
@@ -148,6 +188,78 @@ def here(root: str = "/") -> Here:
     return Here(facts, find(facts.name))
 
 
+def release(device: Device, jetpack: str | None = None) -> JetPack:
+    """Return what a JetPack installs on a board.
+
+    Args:
+        device: The board.
+        jetpack: Its version; ``"6"`` and ``"6.x"`` mean the newest 6. None is the newest there is.
+
+    Raises:
+        UsageError: The device is no board, or that JetPack is not in the table for it.
+        UnsupportedError: TensorRT was never released for the board.
+
+    Example:
+        >>> release(find("jetson-nano"), "4.6.1").tensorrt
+        '8.2.1'
+    """
+    if not device.is_jetson:
+        raise UsageError(
+            f"{device.name!r} is no board of the table, so no JetPack runs on it",
+            fix="pass --device with a name that edgedeploy devices lists, or leave --jetpack out",
+        )
+    if not device.jetpacks:
+        raise _no_tensorrt(device)
+    if jetpack is None:
+        return device.jetpacks[0]
+    exact = [row for row in device.jetpacks if row.jetpack == jetpack]
+    start = jetpack.removesuffix(".x") + "."
+    within = [row for row in device.jetpacks if f"{row.jetpack}.".startswith(start)]
+    found = exact or (within if jetpack.endswith(".x") or "." not in jetpack else [])
+    if not found:
+        raise UsageError(
+            f"JetPack {jetpack!r} is not in the table for {device.title}",
+            fix=f"use one of: {', '.join(row.jetpack for row in device.jetpacks)}",
+        )
+    return found[0]
+
+
+def release_here(facts: BoardFacts) -> JetPack | None:
+    """Return what the JetPack of this board installs; None if it is not in the table.
+
+    Args:
+        facts: What the board says of itself, from `meters.board.detect`.
+    """
+    device = find(facts.name)
+    return next((row for row in device.jetpacks if row.jetpack == facts.jetpack), None)
+
+
+def dla_cores(device: Device, module: str | None = None) -> int:
+    """Return how many deep-learning accelerators a board has.
+
+    Args:
+        device: The board.
+        module: Its part number, where it is known: some siblings have fewer.
+
+    Example:
+        >>> dla_cores(find("jetson-orin-nx"), "p3767-0001")
+        1
+    """
+    return device.fewer_dla_cores.get(module or "", device.dla_cores)
+
+
+def int8_mode(device: Device, jetpack: JetPack) -> str | None:
+    """Return how INT8 is said to TensorRT on a board's GPU where ``auto`` is asked.
+
+    Returns:
+        ``implicit``, ``qdq`` or ``typed``; None where INT8 does not run, or the JetPack's TensorRT
+        is too old for edgedeploy.
+    """
+    if not device.int8 or jetpack.dialect is None:
+        return None
+    return trt_dialects.int8_mode(jetpack.dialect)
+
+
 def check_precision(device: Device, precision: Precision) -> None:
     """Refuse what TensorRT cannot run on a device; the CPU backends are not concerned.
 
@@ -155,11 +267,7 @@ def check_precision(device: Device, precision: Precision) -> None:
         UnsupportedError: The device has no such arithmetic, or no TensorRT.
     """
     if device.tensorrt_ends == "none":
-        raise UnsupportedError(
-            f"{device.title} has compute capability {device.compute_capability}, TensorRT was "
-            "never released for it",
-            fix="use --backend ort, or another board",
-        )
+        raise _no_tensorrt(device)
     has = {Precision.FP16: device.fp16, Precision.INT8: device.int8}
     if not has.get(precision, True):
         raise UnsupportedError(
@@ -190,33 +298,19 @@ def gpu_precisions(compute_capability: str) -> tuple[Precision, ...]:
     return tuple(found)
 
 
-def row(device: Device) -> tuple[str | None, ...]:
-    """Return a device as cells under `COLUMNS`; None where the table says nothing."""
-    if not device.is_jetson:
-        return (device.name, None, None, None, None, None, None)
-    newest = device.jetpacks[0] if device.jetpacks else None
-    memory = " or ".join(str(size) for size in device.memory_gb)
-    return (
-        device.name,
-        ", ".join(device.cannot) or None,
-        f"sm {device.compute_capability}",
-        f"{memory} GB",
-        " ".join(["fp32", *["fp16"] * device.fp16, *["int8"] * device.int8]),
-        str(device.dla_cores),
-        None if newest is None else f"{newest.tensorrt} (JetPack {newest.jetpack})",
+def _device(name: str, row: dict[str, Any], releases: Mapping[str, JetPack]) -> Device:
+    lists = {key: tuple(row[key]) for key in ("memory_gb", "notes", "sources")}
+    jetpacks = tuple(releases[version] for version in row["jetpacks"])
+    return Device(**{**row, **lists, "name": name, "jetpacks": jetpacks})
+
+
+def _no_tensorrt(device: Device) -> UnsupportedError:
+    return UnsupportedError(
+        f"{device.title} has compute capability {device.compute_capability}, TensorRT was "
+        "never released for it",
+        fix="use --backend ort, or another board",
     )
 
 
-def to_json(device: Device) -> dict[str, Any]:
-    """Return a device as JSON values, with what follows from its row."""
-    return {
-        **asdict(device),
-        "power_rails": list(device.power_rails),
-        "cannot": list(device.cannot),
-    }
-
-
-def _device(name: str, row: dict[str, Any]) -> Device:
-    lists = {key: tuple(row[key]) for key in ("memory_gb", "notes", "sources")}
-    jetpacks = tuple(JetPack(**release) for release in row["jetpacks"])
-    return Device(**{**row, **lists, "name": name, "jetpacks": jetpacks})
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))

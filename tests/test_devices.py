@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edgedeploy import devices
-from edgedeploy.errors import UnknownNameError, UnsupportedError
+from edgedeploy.errors import UnknownNameError, UnsupportedError, UsageError
 from edgedeploy.meters import board, rails
 from edgedeploy.types import Precision
 from tests.fake_trees import NANO, ORIN_NANO, PC, plant
@@ -44,9 +43,8 @@ def test_releases_of_a_row_agree_with_the_detection(device: Device) -> None:
     pythons = {"32": "3.6", "35": "3.8", "36": "3.10", "38": "3.12", "39": "3.12"}
     for release in device.jetpacks:
         assert release.python == pythons[release.l4t.split(".")[0]]
-        if "x" not in release.jetpack:
-            assert board._JETPACKS[release.l4t] == release.jetpack
-    order = [[int(part) for part in r.l4t.split(".") if part != "x"] for r in device.jetpacks]
+        assert board._JETPACKS[release.l4t] == release.jetpack
+    order = [[int(part) for part in r.l4t.split(".")] for r in device.jetpacks]
     assert order == sorted(order, reverse=True)
 
 
@@ -114,22 +112,90 @@ def test_gpu_precisions_follow_the_compute_capability(capability: str, precision
     assert found == precisions.split()
 
 
-def test_row_fits_its_columns() -> None:
-    assert all(len(devices.row(device)) == len(devices.COLUMNS) for device in devices.table())
-    assert devices.row(devices.find("jetson-nano")) == (
-        "jetson-nano",
-        "no INT8, no TensorRT after 8.2, no DLA",
-        "sm 5.3",
-        "2 or 4 GB",
-        "fp32 fp16",
-        "0",
-        "8.2.1 (JetPack 4.6.6)",
-    )
+def _released(device: str, jetpack: str | None = None) -> tuple[str, str, str, str]:
+    row = devices.release(devices.find(device), jetpack)
+    return row.jetpack, row.tensorrt, row.cuda, row.python
 
 
-def test_json_holds_the_row_and_what_follows_from_it() -> None:
-    document = json.loads(json.dumps(devices.to_json(devices.find("jetson-agx-orin"))))
-    assert document["name"] == "jetson-agx-orin"
-    assert document["power_rails"] == ["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"]
-    assert document["cannot"] == []
-    assert document["jetpacks"][0]["tensorrt"] == "10.16.2"
+@pytest.mark.parametrize(
+    ("device", "asked", "brings"),
+    [
+        ("jetson-nano", None, ("4.6.6", "8.2.1", "10.2", "3.6")),
+        ("jetson-nano", "4.6", ("4.6", "8.0.1", "10.2", "3.6")),
+        ("jetson-nano", "4.6.1", ("4.6.1", "8.2.1", "10.2", "3.6")),
+        ("jetson-nano", "4.6.x", ("4.6.6", "8.2.1", "10.2", "3.6")),
+        ("jetson-tx2", "4.4.1", ("4.4.1", "7.1.3", "10.2", "3.6")),
+        ("jetson-xavier-nx", "5.0.2", ("5.0.2", "8.4.1", "11.4", "3.8")),
+        ("jetson-xavier-nx", "5", ("5.1.6", "8.5.2", "11.4", "3.8")),
+        ("jetson-agx-orin", "6.0", ("6.0", "8.6.2", "12.2", "3.10")),
+        ("jetson-orin-nano", "6.1", ("6.1", "10.3.0", "12.6", "3.10")),
+        ("jetson-orin-nano", "6.x", ("6.2.2", "10.3.0", "12.6", "3.10")),
+        ("jetson-agx-thor", "7.0", ("7.0", "10.13.3", "13.0", "3.12")),
+        ("jetson-agx-thor", None, ("7.2.1", "10.16.2", "13.2", "3.12")),
+    ],
+)
+def test_jetpack_says_what_it_brings(
+    device: str, asked: str | None, brings: tuple[str, str, str, str]
+) -> None:
+    assert _released(device, asked) == brings
+
+
+def test_jetpack_that_a_board_does_not_run_is_refused_with_those_it_does() -> None:
+    with pytest.raises(UsageError, match=r"JetPack '6.2' is not in the table for Jetson Nano") as e:
+        devices.release(devices.find("jetson-nano"), "6.2")
+    assert e.value.fix.startswith("use one of: 4.6.6, 4.6.5")
+    with pytest.raises(UsageError, match=r"'4\.' is not in the table"):
+        devices.release(devices.find("jetson-nano"), "4.")
+
+
+def test_pc_has_no_jetpack_and_a_tk1_no_tensorrt() -> None:
+    with pytest.raises(UsageError, match="'local' is no board of the table"):
+        devices.release(devices.find("local"))
+    with pytest.raises(UnsupportedError, match="TensorRT was never released for it"):
+        devices.release(devices.find("jetson-tk1"))
+
+
+def test_release_of_this_board_follows_from_its_jetson_linux(tmp_path: Path) -> None:
+    row = devices.release_here(board.detect(plant(tmp_path, ORIN_NANO)))
+    assert row is not None
+    assert (row.jetpack, row.tensorrt) == ("6.2", "10.3.0")
+
+
+@pytest.mark.parametrize(
+    "line", ["# R36 (release), REVISION: 2.0", "# R99 (release), REVISION: 1", ""]
+)
+def test_release_that_is_a_preview_unknown_or_unsaid_is_none(tmp_path: Path, line: str) -> None:
+    facts = board.detect(plant(tmp_path, {**ORIN_NANO, "etc/nv_tegra_release": line}))
+    assert devices.release_here(facts) is None
+
+
+def test_orin_nx_with_8_gb_has_one_accelerator_fewer() -> None:
+    orin_nx = devices.find("jetson-orin-nx")
+    assert devices.dla_cores(orin_nx) == devices.dla_cores(orin_nx, "p3767-0000") == 2
+    assert devices.dla_cores(orin_nx, "p3767-0001") == 1
+
+
+def test_accelerators_are_driven_up_to_tensorrt_10_7_only() -> None:
+    for device in BOARDS:
+        for release in device.jetpacks:
+            assert release.dla == (not release.has_tensorrt("10.8"))
+
+
+@pytest.mark.parametrize(
+    ("device", "jetpack", "mode"),
+    [
+        ("jetson-nano", "4.6.6", None),
+        ("jetson-xavier-nx", "4.6", None),
+        ("jetson-xavier-nx", "4.6.1", "implicit"),
+        ("jetson-xavier-nx", "5.0.2", "implicit"),
+        ("jetson-xavier-nx", "5.1", "qdq"),
+        ("jetson-agx-orin", "6.0", "qdq"),
+        ("jetson-agx-orin", "6.2", "typed"),
+        ("jetson-agx-thor", "7.0", "typed"),
+    ],
+)
+def test_int8_mode_follows_from_board_and_jetpack(
+    device: str, jetpack: str, mode: str | None
+) -> None:
+    board = devices.find(device)
+    assert devices.int8_mode(board, devices.release(board, jetpack)) == mode

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from edgedeploy import __version__
-from edgedeploy.cli import building, calibrations, deploying, making, measuring, training
+from edgedeploy.cli import (
+    building,
+    calibrations,
+    deploying,
+    machines,
+    making,
+    measuring,
+    training,
+)
 from edgedeploy.cli.output import print_error, wants_json
 from edgedeploy.errors import EdgeDeployError, EdgeDeployWarning, UsageError
 from edgedeploy.files import not_written
@@ -38,6 +46,7 @@ building.register(app)
 calibrations.register(app)
 deploying.register(app)
 measuring.register(app)
+machines.register(app)
 
 
 @app.callback(invoke_without_command=True)

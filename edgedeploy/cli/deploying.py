@@ -1,4 +1,4 @@
-"""Commands that use engines and look at this machine: run, eval, doctor, devices."""
+"""Commands that use engines: run, eval."""
 
 from __future__ import annotations
 
@@ -31,8 +31,6 @@ def register(app: typer.Typer) -> None:
     """Add this file's commands to ``app``."""
     app.command()(run)
     app.command(name="eval")(evaluate)
-    app.command()(doctor)
-    app.command()(devices)
 
 
 def run(
@@ -148,60 +146,6 @@ def _print_evaluations(evaluations: Sequence[tuple[Path, Evaluation]], *, as_jso
     )
 
 
-def doctor(
-    measure: Annotated[
-        bool, typer.Option("--measure", help="Time INT8 against the other types: 2 to 5 seconds.")
-    ] = False,
-    json: JsonFlag = False,
-) -> None:
-    """Say what this machine is, what runs here, whether INT8 helps, and what is missing."""
-    from edgedeploy import doctor as examination
-
-    diagnosis = examination.examine(measure=measure)
-    document = examination.to_json(diagnosis)
-    if json:
-        print_json(document)
-        return
-    print(f"device: {document['device']['name']} ({document['device']['model']})\n")
-    backends, sensors = document["backends"], document["sensors"]
-    print_table(
-        ("backend", "builds", "runs", "precisions", "version"),
-        [
-            (
-                name,
-                _yes(state["can_build"]),
-                _yes(state["can_run"]),
-                " ".join(state["precisions"]) or None,
-                state["version"],
-            )
-            for name, state in backends.items()
-        ],
-    )
-    print()
-    print_table(("sensor", "here"), [(n, _yes(s["available"])) for n, s in sensors.items()])
-    print()
-    for name, state in [*backends.items(), *sensors.items()]:
-        if state["reason"]:
-            print(f"{name}: {state['reason']}")
-    for gain in diagnosis.gains or ():
-        print(f"{gain.backend} int8: {gain}, on half a MobileNet")
-    for row in document["advice"]:
-        print(f"\n{row['subject']}: {row['problem']}\n  {row['fix']}")
-    for row in document["missing"]:
-        print(f"\n{row['problem']}\n  fix: {row['fix']}")
-
-
-def devices(json: JsonFlag = False) -> None:
-    """List the boards that are known, and what each cannot do."""
-    from edgedeploy import devices as boards
-
-    table = boards.table()
-    if json:
-        print_json({"devices": [boards.to_json(device) for device in table]})
-        return
-    print_table(boards.COLUMNS, [boards.row(device) for device in table])
-
-
 def _offset(text: str) -> ClassOffset:
     if text == "auto":
         return "auto"
@@ -215,10 +159,6 @@ def _offset(text: str) -> ClassOffset:
 
 def _share(value: float | None) -> str | None:
     return None if value is None else f"{value:.1%}"
-
-
-def _yes(value: object) -> str:
-    return "yes" if value else "no"
 
 
 def _document(path: Path, evaluation: Evaluation) -> dict[str, Any]:
