@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from edgedeploy.errors import BuildError
-from edgedeploy.runtime import trt_api, trt_build, trt_dialects, trt_rebuild
+from edgedeploy.runtime import trt_api, trt_build, trt_dialects, trt_timing_cache
 from edgedeploy.source_forms import SourceForm, trt_form
 from edgedeploy.types import Built, Precision
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 trt = trt_api.library()
 
-ENGINE = "model.engine"
+# Names the folder of timing caches; "off" for none.
+TIMING_CACHE = "EDGEDEPLOY_TIMING_CACHE"
 _QDQ = ("QuantizeLinear", "DequantizeLinear")
 
 _log = logging.getLogger(__name__)
@@ -62,24 +64,65 @@ def candidates(spec: BuildSpec) -> tuple[BuildSpec, ...]:
 def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
     """Compile ``source`` and keep it beside the engine, so that a board can build its own from it.
 
-    Two builds of one source differ: TensorRT times its kernels and takes the fastest.
+    Two builds of one source differ: TensorRT times its kernels and takes the fastest. What it has
+    timed is kept for the next build, in the folder that the environment variable
+    ``EDGEDEPLOY_TIMING_CACHE`` names (``off``: nowhere), by default that of
+    `trt_timing_cache.default_folder`.
 
     Raises:
         BuildError: TensorRT refused the model, or it is quantised with uint8.
+        UnsupportedError: This TensorRT, or this GPU, does not have what is asked.
     """
     _refuse_uint8(source)
-    kept = folder / trt_rebuild.SOURCE
-    kept.write_bytes(source.read_bytes())
-    report = trt_build.build_engine(str(kept), str(folder / ENGINE), precision=spec.precision.value)
+    kept = _copied(source, folder / trt_build.SOURCE)
+    mode, cache = _int8_mode(spec), None
+    if mode == "implicit":
+        cache = _copied(source.with_name(trt_build.CACHE), folder / trt_build.CACHE)
+    report = trt_build.build_engine(
+        str(kept),
+        str(folder / trt_build.ENGINE),
+        precision=spec.precision.value,
+        options=spec.trt,
+        int8_mode=mode,
+        cache=None if cache is None else str(cache),
+        timing_cache=_timing_folder(),
+        progress=_log_phase,
+    )
     if report.log:
         _log.info("%s %s warned:\n%s", report.library, report.version, report.log)
+    kept_files = [trt_build.SOURCE] + ([] if cache is None else [trt_build.CACHE])
     return Built(
-        engine=ENGINE,
-        files=(*report.files, trt_rebuild.SOURCE),
+        engine=trt_build.ENGINE,
+        files=(*report.files, *kept_files),
         runs=report.runs,
         runs_on=report.runs_on,
         floats=report.floats,
+        int8_mode=report.int8_mode,
+        gpu_fallback=report.gpu_fallback,
     )
+
+
+def _int8_mode(spec: BuildSpec) -> str | None:
+    """Return how INT8 is said to the TensorRT that is here; None of other precisions."""
+    if spec.precision is not Precision.INT8:
+        return None
+    dla = spec.trt.dla_core is not None
+    return trt_dialects.int8_mode(trt_dialects.of(trt), spec.trt.int8_mode, dla=dla)
+
+
+def _copied(file: Path, target: Path) -> Path:
+    target.write_bytes(file.read_bytes())
+    return target
+
+
+def _timing_folder() -> str | None:
+    asked = os.environ.get(TIMING_CACHE, "")
+    return None if asked == "off" else asked or trt_timing_cache.default_folder()
+
+
+def _log_phase(phase: str, done: int, total: int) -> None:
+    if done == 0:
+        _log.info("%s (%d steps)", phase, total)
 
 
 def _refuse_uint8(source: Path) -> None:

@@ -35,6 +35,7 @@ _INSTALL = (
 _KEPT_LINES = 1000
 # TensorRT keeps the first logger of a process and warns about every other one.
 _LOGGERS: Dict[Any, Any] = {}
+_NEVER_FREED: List[Any] = []
 
 
 def installed(name: str) -> bool:
@@ -67,15 +68,15 @@ def library(name: Optional[str] = None) -> Any:
     )
 
 
-def typed_by_source(trt: Any) -> bool:
-    """Return whether the types of the ONNX file are final: there are no precision flags left."""
-    return not hasattr(trt.BuilderFlag, "FP16")
+def describe(trt: Any) -> str:
+    """Return a library's name and version, for messages."""
+    return f"{trt.__name__} {trt.__version__}"
 
 
-def network_flags(trt: Any) -> int:
-    """Return the flags that `create_network` takes, as bits."""
+def network_flags(trt: Any, *, typed: bool) -> int:
+    """Return the flags that `create_network` takes, as bits; those that the library has."""
     kinds = trt.NetworkDefinitionCreationFlag
-    names = ["EXPLICIT_BATCH"] + (["STRONGLY_TYPED"] if typed_by_source(trt) else [])
+    names = ["EXPLICIT_BATCH"] + (["STRONGLY_TYPED"] if typed else [])
     flags = 0
     for name in names:
         if hasattr(kinds, name):
@@ -125,9 +126,14 @@ def _make_logger(trt: Any) -> Any:
     return Lines()
 
 
+def note(log: Any, text: str) -> None:
+    """Add a line of our own to what TensorRT has logged."""
+    log.lines.append(f"NOTE: {text}")
+
+
 def errors(log: Any) -> List[str]:
     """Return the errors among what TensorRT has logged."""
-    return [line for line in log.lines if not line.startswith("WARNING")]
+    return [line for line in log.lines if not line.startswith(("WARNING", "NOTE"))]
 
 
 def said(log: Any) -> str:
@@ -144,9 +150,10 @@ def make_runtime(trt: Any, log: Any) -> Any:
     """
     log.lines.clear()
     runtime = trt.Runtime(log)
-    if errors(log):  # it then wraps a null pointer, and the next line would crash the process
+    if errors(log):  # it then wraps a null pointer: using it or freeing it crashes the process
+        _NEVER_FREED.append(runtime)
         raise UnsupportedError(
-            f"{trt.__name__} {trt.__version__} does not start here: {said(log)}",
+            f"{describe(trt)} does not start here: {said(log)}",
             fix="update the NVIDIA driver to one that this TensorRT supports",
         )
     if hasattr(runtime, "engine_host_code_allowed"):

@@ -1,20 +1,30 @@
 """Building a TensorRT engine from ONNX, with whichever TensorRT is here; on boards too."""
 
+import contextlib
 import os
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
-from . import cuda_memory, trt_api, trt_inspect
+from . import (
+    cuda_memory,
+    trt_api,
+    trt_calibrator,
+    trt_config,
+    trt_dialects,
+    trt_inspect,
+    trt_network,
+    trt_progress,
+    trt_timing_cache,
+)
 from .cuda_memory import Gpu
-from .errors import BuildError, FileError, UnknownNameError, UnsupportedError
+from .errors import BuildError, FileError, UnsupportedError, UsageError
+from .trt_options import TrtOptions, check
 
-# Builder flags by precision where the library is weakly typed. INT8 alone would leave what has no
-# INT8 kernel in FP32.
-_FLAGS: Dict[str, Tuple[str, ...]] = {"fp32": (), "fp16": ("FP16",), "int8": ("FP16", "INT8")}
-# A MobileNet's largest layer needs less than 64 MiB; a Nano has 4 GB for everything.
-WORKSPACE_MB = 256
-BATCH = (1, 1, 8)
+# What an artifact's files are called.
+ENGINE = "model.engine"
+SOURCE = "source.onnx"
+CACHE = "calibration.cache"
 LOG = "build.log"
-ENGINE, SOURCE, CACHE = "model.engine", "source.onnx", "calibration.cache"
+_DEFAULTS = TrtOptions()
 
 
 class BuildReport(NamedTuple):
@@ -28,8 +38,11 @@ class BuildReport(NamedTuple):
         runs: Convolutions and matrix products by type, as the engine reports them; empty without
             a GPU to load it on.
         floats: Names of those that run in a float type.
-        log: TensorRT's warnings, one a line; also in ``build.log`` beside the engine.
+        log: TensorRT's warnings and our notes, one a line; also in ``build.log`` beside the engine.
         files: Names of the files written, the engine first.
+        int8_mode: How INT8 was said; None of everything else.
+        gpu_fallback: Layers that the DLA does not run, by name; empty where there is no DLA.
+        options: What else was asked.
     """
 
     library: str
@@ -40,6 +53,9 @@ class BuildReport(NamedTuple):
     floats: Tuple[str, ...]
     log: str
     files: Tuple[str, ...]
+    int8_mode: Optional[str] = None
+    gpu_fallback: Tuple[str, ...] = ()
+    options: TrtOptions = _DEFAULTS
 
     @property
     def runs_on(self) -> Dict[str, Any]:
@@ -50,6 +66,9 @@ class BuildReport(NamedTuple):
             "library_version": self.version,
             "gpu": self.gpu,
             "compute_capability": self.compute_capability,
+            "version_compatible": self.options.version_compatible,
+            "hardware_compatible": self.options.hardware_compatible,
+            "dla_core": self.options.dla_core,
         }
 
 
@@ -58,50 +77,64 @@ def build_engine(
     engine: str,
     *,
     precision: str,
-    batch: Tuple[int, int, int] = BATCH,
-    workspace_mb: int = WORKSPACE_MB,
+    options: TrtOptions = _DEFAULTS,
+    int8_mode: Optional[str] = None,
+    cache: Optional[str] = None,
+    timing_cache: Optional[str] = None,
+    progress: Optional[trt_progress.Progress] = None,
     trt: Any = None,
     find_gpu: Callable[[], Optional[Gpu]] = cuda_memory.find_gpu,
 ) -> BuildReport:
     """Compile an ONNX file into an engine file. One build at a time in a process.
 
     Args:
-        source: ONNX file with one input ``(N, 3, H, W)`` whose height and width are fixed; float16
-            inside for ``fp16`` where `trt_api.typed_by_source`; with Q/DQ nodes for ``int8``.
+        source: ONNX file with one input ``(N, 3, H, W)`` whose height and width are fixed, in the
+            form that `edgedeploy.source_forms.trt_form` says.
         engine: File to write; it appears whole or not at all. TensorRT's warnings, if it has any,
             go to ``build.log`` beside it.
         precision: ``fp32``, ``fp16`` or ``int8``.
-        batch: Smallest, best and largest N, where N is dynamic.
-        workspace_mb: Scratch memory that a layer may use, in MiB.
+        options: What else is asked.
+        int8_mode: ``implicit``, ``qdq`` or ``typed``; None: as ``options`` say. Ignored but for
+            INT8.
+        cache: Calibration cache, for implicit INT8.
+        timing_cache: Folder of what earlier builds have timed; None: everything is timed.
+        progress: Called with a phase's name, the steps done and their number, where the library
+            reports them.
         trt: TensorRT's Python package; None takes the first that is installed.
         find_gpu: Returns the GPU that it will build for, or None.
 
     Raises:
         BuildError: TensorRT refused the model; the problem carries its reasons.
-        UnsupportedError: This TensorRT cannot build on this machine.
-        FileError: ``source`` cannot be read, or ``engine`` cannot be written.
+        UnsupportedError: This TensorRT cannot build this on this machine.
+        UsageError: The options contradict each other, or implicit INT8 has no cache.
+        FileError: A file cannot be read, or ``engine`` cannot be written.
         MissingDependencyError: There is no TensorRT.
+        KeyboardInterrupt: Ctrl-C; nothing is written.
     """
-    if precision not in _FLAGS:
-        raise UnknownNameError("TensorRT precision", precision, _FLAGS)
+    check(options)
     trt = trt or trt_api.library()
+    how = trt_config.typing(trt, precision, options, int8_mode)
+    ranges = _ranges(trt, how.int8_mode, cache)
     gpu = find_gpu()
     log = trt_api.logger(trt)
     log.lines.clear()
-    builder = _builder(trt, log, gpu)
-    network, parser = _parse(trt, builder, log, source)
-    config = _configure(trt, builder, precision, workspace_mb)
-    best = _add_profile(builder, network, config, batch)
-    _check_types(trt, network, precision, source)
-    plan = builder.build_serialized_network(network, config)
-    del parser  # it owns the weights until here
+    tools = _Tools(trt, log, _builder(trt, log, gpu, precision))
+    job = _prepare(tools, source, options, how, ranges)
+    with (
+        _timings(tools, job.config, timing_cache, gpu),
+        trt_progress.watched(trt, job.config, progress),
+    ):
+        plan = tools.builder.build_serialized_network(job.network, job.config)
+    if job.calibrator is not None:
+        trt_calibrator.check_taken(job.calibrator, trt_api.said(log))
     if plan is None:
         raise BuildError(
-            f"{_name(trt)} built no engine from {os.path.basename(source)}: {trt_api.said(log)}",
-            fix="free memory or give more workspace if it ran out; else change the layers it names",
+            f"{trt_api.describe(trt)} built no engine from {os.path.basename(source)}: "
+            f"{trt_api.said(log)}",
+            fix=_why_none(options),
         )
     warnings = "\n".join(log.lines)
-    layers = trt_inspect.running_layers(trt, log, plan, best) if gpu else []
+    layers = trt_inspect.running_layers(trt, log, plan, job.best) if gpu else []
     # TensorRT-RTX's runs on every GPU from Ampere on: it finishes compiling when it is loaded
     bound = gpu if trt.__name__ == "tensorrt" else None
     return BuildReport(
@@ -110,22 +143,39 @@ def build_engine(
         gpu=bound.name if bound else None,
         compute_capability=bound.compute_capability if bound else None,
         runs=trt_inspect.count(layers),
-        floats=tuple(name for name, kind in layers if kind != "int8"),
+        floats=tuple(name for name, kind in layers if kind != "int8") if layers else job.lacking,
         log=warnings,
         files=_keep(engine, plan, warnings),
+        int8_mode=how.int8_mode,
+        gpu_fallback=job.gpu_fallback,
+        options=options,
     )
 
 
-def _name(trt: Any) -> str:
-    return f"{trt.__name__} {trt.__version__}"
+def _ranges(trt: Any, int8_mode: Optional[str], cache: Optional[str]) -> Optional[bytes]:
+    """Return the calibration cache as this TensorRT would have written it; None but for implicit.
+
+    Raises:
+        UsageError: It is needed, and was not given.
+        FileError: It cannot be read.
+    """
+    if int8_mode != "implicit":
+        return None
+    if cache is None:
+        raise UsageError(
+            "int8 in the mode 'implicit' was asked, without the calibration cache that it needs",
+            fix="build it from the model: edgedeploy build MODEL --backend trt --int8",
+        )
+    return trt_calibrator.for_library(trt_calibrator.read(cache), str(trt.__version__))
 
 
-def _builder(trt: Any, log: Any, gpu: Optional[Gpu]) -> Any:
+def _builder(trt: Any, log: Any, gpu: Optional[Gpu], precision: str) -> Any:
     """Return a builder that works.
 
     Raises:
         UnsupportedError: TensorRT does not start here. It would make a builder that wraps a null
-            pointer and crashes the process; TensorRT-RTX needs no GPU to build.
+            pointer and crashes the process; TensorRT-RTX needs no GPU to build. Or the GPU has no
+            such precision.
     """
     if gpu is None and trt.__name__ == "tensorrt":
         raise _cannot_build(trt, "it needs an NVIDIA GPU, and there is none")
@@ -135,102 +185,99 @@ def _builder(trt: Any, log: Any, gpu: Optional[Gpu]) -> Any:
         raise _cannot_build(trt, trt_api.said(log)) from error
     if trt_api.errors(log):
         raise _cannot_build(trt, trt_api.said(log))
+    if precision == "int8" and not getattr(builder, "platform_has_fast_int8", True):
+        raise UnsupportedError(
+            f"{gpu.name if gpu else 'this GPU'} has no INT8, says {trt_api.describe(trt)}: layers "
+            "would silently run in float",
+            fix="build it with --fp16",
+        )
     return builder
 
 
 def _cannot_build(trt: Any, reason: str) -> UnsupportedError:
     return UnsupportedError(
-        f"{_name(trt)} cannot build here: {reason}",
+        f"{trt_api.describe(trt)} cannot build here: {reason}",
         fix="build on the machine with the NVIDIA GPU; engines for RTX GPUs can be built without "
         "one: pip install 'edgedeploy[trt-rtx]'",
     )
 
 
-def _configure(trt: Any, builder: Any, precision: str, workspace_mb: int) -> Any:
-    config = builder.create_builder_config()
-    trt_api.set_builder_flags(trt, config, _FLAGS[precision])
-    trt_api.set_workspace(trt, config, workspace_mb << 20)
-    # or the engine would not tell the types that it runs
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    return config
+class _Tools(NamedTuple):
+    """TensorRT's package, its logger, and its builder."""
+
+    trt: Any
+    log: Any
+    builder: Any
 
 
-def _parse(trt: Any, builder: Any, log: Any, source: str) -> Tuple[Any, Any]:
-    try:
-        with open(source, "rb") as file:
-            model = file.read()
-    except OSError as error:
-        raise FileError(
-            f"{source} cannot be read: {error.strerror}", fix="give an ONNX file that is there"
-        ) from error
-    network = builder.create_network(trt_api.network_flags(trt))
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse(model):
-        errors = "; ".join(_describe(parser.get_error(i)) for i in range(parser.num_errors))
-        raise BuildError(
-            f"{_name(trt)} cannot parse {os.path.basename(source)}: {errors or trt_api.said(log)}",
-            fix="replace these operators in the model, or use another backend: --backend ort",
-        )
-    return network, parser
+class _Job(NamedTuple):
+    """A network that is ready to be compiled.
 
-
-def _describe(error: Any) -> str:
-    """Name the node where the version knows its name, else give its number."""
-    if hasattr(error, "node_name") and error.node_name():
-        where = f"node {error.node_name()!r} ({error.node_operator()})"
-    else:
-        where = f"node number {error.node()}"
-    return f"{where}: {error.code().name}: {error.desc()}"
-
-
-def _check_types(trt: Any, network: Any, precision: str, source: str) -> None:
-    """Refuse a source that would silently run in another precision than the one asked.
-
-    Raises:
-        BuildError: INT8 of a source without Q/DQ; FP16 of a float32 one where types are final.
+    Attributes:
+        network: What to compile.
+        parser: It owns the network's weights and must outlive the build.
+        config: How.
+        best: Input shape to compile for.
+        calibrator: Offers the ranges of implicit INT8, and must outlive the build; None elsewhere.
+        lacking: Convolutions that a calibration cache has no range for.
+        gpu_fallback: Layers that the DLA does not run.
     """
-    layers = [network.get_layer(i) for i in range(network.num_layers)]
-    lacks = None
-    if precision == "int8" and trt.LayerType.DEQUANTIZE not in [layer.type for layer in layers]:
-        lacks = "QuantizeLinear and DequantizeLinear nodes"
-    if precision == "fp16" and trt_api.typed_by_source(trt) and not _has_half(layers):
-        lacks = "float16 tensors"
-    if lacks:
-        raise BuildError(
-            f"{precision} was asked, but {os.path.basename(source)} has no {lacks}, and "
-            f"{_name(trt)} takes the types from the file",
-            fix=f"build it from the model: edgedeploy build MODEL --backend trt --{precision}",
-        )
+
+    network: Any
+    parser: Any
+    config: Any
+    best: Tuple[int, ...]
+    calibrator: Any = None
+    lacking: Tuple[str, ...] = ()
+    gpu_fallback: Tuple[str, ...] = ()
 
 
-def _has_half(layers: List[Any]) -> bool:
-    return any(
-        layer.get_output(i).dtype.name == "HALF"
-        for layer in layers
-        for i in range(layer.num_outputs)
-    )
+def _prepare(
+    tools: _Tools,
+    source: str,
+    options: TrtOptions,
+    how: trt_config.Typing,
+    ranges: Optional[bytes],
+) -> _Job:
+    trt, log, builder = tools
+    network, parser = trt_network.parse(trt, builder, log, source, typed=how.typed)
+    config = trt_config.make(trt, builder, options, how.flags)
+    best, profile = trt_network.add_profile(builder, network, config, options.batch)
+    trt_network.check_types(trt, network, how, source)
+    job = _Job(network, parser, config, best)
+    if ranges is not None:
+        lacking = trt_calibrator.lacking(trt, network, ranges)
+        if lacking:
+            trt_api.note(log, "no range, so they run in float: " + ", ".join(lacking))
+        calibrator = trt_calibrator.attach(trt, config, ranges, profile)
+        job = job._replace(calibrator=calibrator, lacking=lacking)
+    if options.dla_core is not None:
+        fallback = trt_config.use_dla(trt, builder, config, network, options.dla_core)
+        if fallback:
+            trt_api.note(log, "on the GPU, the DLA does not run them: " + ", ".join(fallback))
+        job = job._replace(gpu_fallback=fallback)
+    return job
 
 
-def _add_profile(
-    builder: Any, network: Any, config: Any, batch: Tuple[int, int, int]
-) -> Tuple[int, ...]:
-    """Tell which sizes of batch will come; return the best input shape."""
-    image = network.get_input(0)
-    shape = tuple(image.shape)
-    if network.num_inputs != 1 or len(shape) != 4 or min(shape[1:]) < 1:
-        text = ", ".join("any" if length < 0 else str(length) for length in shape)
-        raise BuildError(
-            f"the model has {network.num_inputs} input(s), {image.name!r} of shape ({text}); "
-            "TensorRT needs one of shape (any, 3, height, width)",
-            fix="give the size in pixels: --resolution 224, or --input-shape 3x224x224",
-        )
-    if shape[0] > 0:
-        return shape
-    sizes = [(n, *shape[1:]) for n in batch]
-    profile = builder.create_optimization_profile()
-    profile.set_shape(image.name, *sizes)
-    config.add_optimization_profile(profile)
-    return sizes[1]
+@contextlib.contextmanager
+def _timings(
+    tools: _Tools, config: Any, folder: Optional[str], gpu: Optional[Gpu]
+) -> Iterator[None]:
+    """Use what earlier builds have timed in the build of this block, and keep what it times."""
+    if folder is None or gpu is None or not trt_dialects.of(tools.trt).times_kernels:
+        yield
+        return
+    path = trt_timing_cache.place(folder, tools.trt, gpu)
+    trt_timing_cache.load(config, tools.log, path)
+    yield
+    trt_timing_cache.save(config, tools.log, path)
+
+
+def _why_none(options: TrtOptions) -> str:
+    fix = "free memory or give more workspace if it ran out; else change the layers it names"
+    if options.hardware_compatible is not None:
+        fix += "; on a Jetson leave --hardware-compatible out, TensorRT does not offer it there"
+    return fix
 
 
 def _keep(engine: str, plan: Any, warnings: str) -> Tuple[str, ...]:

@@ -20,6 +20,7 @@ class Dialect(NamedTuple):
             the builder's flags choose them.
         int8: Its INT8 modes on a GPU, the default first.
         dla_int8: Its INT8 mode on a DLA; None where it drives none.
+        times_kernels: Whether it times kernels when it builds, and keeps a timing cache.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Dialect(NamedTuple):
     typed: bool
     int8: Tuple[str, ...]
     dla_int8: Optional[str]
+    times_kernels: bool = True
 
 
 _BY_FLAGS, _BY_SOURCE = False, True
@@ -39,7 +41,7 @@ DIALECTS = (
     Dialect("8.6", 17, 8, _BY_FLAGS, ("qdq", "implicit"), "implicit"),
     Dialect("10", 20, 10, _BY_SOURCE, ("typed", "qdq", "implicit"), "implicit"),
     Dialect("11", 23, 11, _BY_SOURCE, ("typed",), "typed"),
-    Dialect("rtx", 23, 11, _BY_SOURCE, ("typed",), None),
+    Dialect("rtx", 23, 11, _BY_SOURCE, ("typed",), None, times_kernels=False),
 )
 
 

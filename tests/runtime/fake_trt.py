@@ -9,23 +9,152 @@ from __future__ import annotations
 import enum
 import functools
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.runtime.fake_engine import Type
+from tests.runtime.fake_engine import GENERATIONS, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Severity = enum.Enum("Severity", ["INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE"])
 _make_enum: Any = enum.IntEnum  # mypy wants to see the members
-LayerType = enum.Enum("LayerType", ["CONVOLUTION", "QUANTIZE", "DEQUANTIZE"])
+LayerType = enum.Enum("LayerType", ["CONSTANT", "CONVOLUTION", "QUANTIZE", "DEQUANTIZE"])
 NETWORK_FLAGS = {
     "8": {"EXPLICIT_BATCH": 0, "EXPLICIT_PRECISION": 1},
     "10": {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1},
     "11": {"STRONGLY_TYPED": 0, "PREFER_JIT_PYTHON_PLUGINS": 1},
 }
-BUILDER_FLAGS = {"8": ("FP16", "INT8", "TF32"), "10": ("FP16", "INT8", "TF32"), "11": ("TF32",)}
+# Name -> first and last generation that has it.
+_ALWAYS = ("8.2.1", "11.1.0")
+_TO_8, _TO_10 = ("8.2.1", "8.6.1"), ("8.2.1", "10.13.0")
+_FROM_8_6, _FROM_10 = ("8.6.1", "11.1.0"), ("10.3.0", "11.1.0")
+NAMES = {
+    "BuilderFlag.FP16": _TO_10,
+    "BuilderFlag.INT8": _TO_10,
+    "BuilderFlag.TF32": _ALWAYS,
+    "BuilderFlag.GPU_FALLBACK": _ALWAYS,
+    "BuilderFlag.VERSION_COMPATIBLE": _FROM_8_6,
+    "BuilderFlag.EXCLUDE_LEAN_RUNTIME": _FROM_8_6,
+    "HardwareCompatibilityLevel.NONE": _FROM_8_6,
+    "HardwareCompatibilityLevel.AMPERE_PLUS": _FROM_8_6,
+    "HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY": ("10.13.0", "11.1.0"),
+    "ICudaEngine.num_bindings": _TO_8,
+    "ICudaEngine.num_io_tensors": ("8.5.2", "11.1.0"),
+    "IBuilderConfig.max_workspace_size": _TO_8,
+    "IBuilderConfig.set_memory_pool_limit": ("8.4.1", "11.1.0"),
+    "IBuilderConfig.builder_optimization_level": _FROM_8_6,
+    "IBuilderConfig.hardware_compatibility_level": _FROM_8_6,
+    "IBuilderConfig.int8_calibrator": _TO_10,
+    "IBuilderConfig.set_calibration_profile": _TO_10,
+    "IBuilderConfig.progress_monitor": _FROM_10,
+    "Builder.platform_has_fast_int8": _TO_10,
+    "OnnxParser.supports_model": _TO_10,
+    "OnnxParser.supports_model_v2": _FROM_10,
+    "IInt8EntropyCalibrator2": _TO_10,
+    "IProgressMonitor": _FROM_10,
+}
+
+
+def has(generation: str, name: str) -> bool:
+    """Whether a generation has a name of `NAMES`; every one has those that are not there."""
+    first, last = NAMES.get(name, _ALWAYS)
+    places = [GENERATIONS.index(known) for known in (first, generation, last)]
+    return places == sorted(places)
 
 
 class FakeLogger:
     """The base class that TensorRT offers for loggers."""
+
+
+class FakeBase:
+    """A base class that TensorRT offers for what its user implements."""
+
+
+class TimingCache:
+    """What was timed, on which GPU."""
+
+    def __init__(self, data: bytes, gpu: str) -> None:
+        name, _, entries = (data or f"{gpu}|".encode()).decode().partition("|")
+        self.gpu, self.entries = name, set(entries.split(",")) - {""}
+
+    def serialize(self) -> bytes:
+        return f"{self.gpu}|{','.join(sorted(self.entries))}".encode()
+
+    def combine(self, input_cache: TimingCache, *, ignore_mismatch: bool) -> bool:
+        assert not ignore_mismatch
+        self.entries |= input_cache.entries
+        return True
+
+
+class _Config:
+    """What every generation takes; `_config_kind` adds what only some have."""
+
+    profiling_verbosity: Any = None
+    default_device_type: Any = None
+    DLA_core = -1
+    trt: Library
+    seen: SimpleNamespace
+
+    def __init__(self, trt: Library) -> None:
+        vars(self).update(trt=trt, seen=trt.seen, timing_cache=None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not hasattr(type(self), name):
+            raise AttributeError(f"IBuilderConfig of {self.trt.generation} has no {name}")
+        super().__setattr__(name, value)
+
+    def set_flag(self, flag: Any) -> None:
+        self.seen.flags.add(flag.name)
+
+    def clear_flag(self, flag: Any) -> None:
+        self.seen.cleared.add(flag.name)
+
+    def add_optimization_profile(self, profile: Any) -> int:
+        self.seen.profile = profile.shapes
+        return 0
+
+    def can_run_on_DLA(self, layer: Any) -> bool:  # noqa: N802  # TensorRT's name
+        assert self.default_device_type.name == "DLA"
+        return layer.name not in self.trt.gpu_only
+
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> TimingCache:
+        return TimingCache(serialized_timing_cache, self.trt.gpu_name)
+
+    def set_timing_cache(self, cache: TimingCache, *, ignore_mismatch: bool) -> bool:
+        assert not ignore_mismatch
+        if cache.gpu != self.trt.gpu_name:
+            return False
+        vars(self)["timing_cache"] = cache
+        return True
+
+    def get_timing_cache(self) -> Any:
+        return vars(self)["timing_cache"]
+
+
+def _set_memory_pool_limit(config: _Config, pool: Any, size_bytes: int) -> None:
+    config.seen.pool = (pool.name, size_bytes)
+
+
+def _set_calibration_profile(config: _Config, profile: Any) -> bool:
+    config.seen.calibration_profile = profile.shapes
+    return True
+
+
+def _config_kind(generation: str) -> type[_Config]:
+    of_some = {
+        "max_workspace_size": 0,
+        "set_memory_pool_limit": _set_memory_pool_limit,
+        "builder_optimization_level": 3,
+        "hardware_compatibility_level": None,
+        "int8_calibrator": None,
+        "set_calibration_profile": _set_calibration_profile,
+        "progress_monitor": None,
+    }
+    taken = {name: value for name, value in of_some.items() if has(generation, f"{_CONFIG}.{name}")}
+    return type(_CONFIG, (_Config,), taken)
+
+
+_CONFIG = "IBuilderConfig"
 
 
 class _Builder:
@@ -35,14 +164,16 @@ class _Builder:
             raise TypeError("pybind11::init(): factory function returned nullptr")
         self._trt = trt
         self._logger = logger
+        self.num_DLA_cores = trt.dla_cores
+        if has(trt.generation, "Builder.platform_has_fast_int8"):
+            self.platform_has_fast_int8 = trt.fast_int8
 
     def create_network(self, flags: int) -> Any:
         self._trt.seen.network = flags
         return self._trt.network
 
     def create_builder_config(self) -> Any:
-        kind = _OldConfig if self._trt.generation == "8.2.1" else _Config
-        self._trt.seen.config = kind(self._trt.seen)
+        self._trt.seen.config = self._trt.IBuilderConfig(self._trt)
         return self._trt.seen.config
 
     def create_optimization_profile(self) -> Any:
@@ -50,7 +181,13 @@ class _Builder:
         made.set_shape = lambda *shapes: vars(made).update(shapes=shapes)
         return made
 
-    def build_serialized_network(self, _network: Any, _config: Any) -> bytes | None:
+    def build_serialized_network(self, _network: Any, config: Any) -> bytes | None:
+        self._calibrate(getattr(config, "int8_calibrator", None))
+        if not self._advance(getattr(config, "progress_monitor", None)):
+            self._logger.log(Severity.ERROR, "Error Code 7: BuildCanceled")
+            return None
+        if config.get_timing_cache() is not None:
+            config.get_timing_cache().entries.add(self._trt.timed)
         self._logger.log(Severity.INFO, "Engine generation completed")
         for text in self._trt.warnings:
             self._logger.log(Severity.WARNING, text)
@@ -58,31 +195,43 @@ class _Builder:
             self._logger.log(Severity.ERROR, "10: Could not find any implementation for node c")
         return self._trt.plan
 
+    def _calibrate(self, calibrator: Any) -> None:
+        """Read the cache, or find it foreign and ask for images, as TensorRT does."""
+        if calibrator is None:
+            return
+        self._trt.seen.table = calibrator.read_calibration_cache()
+        if self._trt.refuses_cache and calibrator.get_batch(["image"]) is None:
+            self._logger.log(Severity.ERROR, "Calibration failure occurred with no scaling factors")
+        calibrator.write_calibration_cache(b"TensorRT's own")
+        assert calibrator.get_batch_size() == 1
 
-class _OldConfig:
-    def __init__(self, seen: SimpleNamespace) -> None:
-        self._seen = seen
-
-    def set_flag(self, flag: Any) -> None:
-        self._seen.flags.add(flag.name)
-
-    def clear_flag(self, flag: Any) -> None:
-        self._seen.cleared.add(flag.name)
-
-    def add_optimization_profile(self, profile: Any) -> int:
-        self._seen.profile = profile.shapes
-        return 0
-
-
-class _Config(_OldConfig):
-    def set_memory_pool_limit(self, pool: Any, size_bytes: int) -> None:
-        self._seen.pool = (pool.name, size_bytes)
+    def _advance(self, monitor: Any) -> bool:
+        """Go through two phases, one within the other; return whether nobody stopped it."""
+        self._trt.during()
+        if monitor is None:
+            return True
+        monitor.phase_start("Building engine", None, 1)
+        monitor.phase_start("Timing tactics", "Building engine", 2)
+        go_on = all(monitor.step_complete("Timing tactics", step) for step in range(2))
+        monitor.phase_finish("Timing tactics")
+        if go_on:
+            go_on = monitor.step_complete("Building engine", 0)
+        monitor.phase_finish("Building engine")
+        return bool(go_on)
 
 
 class _Parser:
     def __init__(self, trt: Library, _network: Any, _logger: Any) -> None:
+        self._trt = trt
         self._errors = trt.parse_errors
         self.num_errors = len(self._errors)
+        if has(trt.generation, "OnnxParser.supports_model_v2"):
+            self.supports_model_v2 = lambda _model: not trt.parse_errors
+            self.num_subgraphs = len(trt.subgraphs)
+            self.get_subgraph_nodes = lambda index: trt.subgraphs[index][0]
+            self.is_subgraph_supported = lambda index: trt.subgraphs[index][1]
+        if has(trt.generation, "OnnxParser.supports_model"):
+            self.supports_model = lambda _model: (not trt.parse_errors, list(trt.subgraphs))
 
     def parse(self, _model: bytes) -> bool:
         return not self._errors
@@ -108,6 +257,7 @@ class Library(ModuleType):
 
     ILogger = FakeLogger
     LayerType = LayerType
+    DeviceType = enum.Enum("DeviceType", ["GPU", "DLA"])
     ProfilingVerbosity = enum.Enum("ProfilingVerbosity", ["LAYER_NAMES_ONLY", "DETAILED"])
     LayerInformationFormat = enum.Enum("LayerInformationFormat", ["ONELINE", "JSON"])
     MemoryPoolType = enum.Enum("MemoryPoolType", ["WORKSPACE"])
@@ -120,32 +270,65 @@ class Library(ModuleType):
         layer_type: Type = Type.FLOAT,
         input_shape: tuple[int, ...] = (-1, 3, 32, 32),
         parse_errors: tuple[Any, ...] = (),
+        subgraphs: tuple[tuple[list[int], bool], ...] = (),
         warnings: tuple[str, ...] = (),
         plan: bytes | None = b"plan",
         builder_is_null: bool = False,
         runtime_is_null: bool = False,
         engine: Any = None,
+        fast_int8: bool = True,
+        refuses_cache: bool = False,
+        dla_cores: int = 0,
+        gpu_only: tuple[str, ...] = (),
+        timed: str = "conv",
+        gpu_name: str = "Orin",
+        during: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__("tensorrt")
         self.__version__ = self.generation = generation
         major, _, _ = generation.partition(".")
         self.NetworkDefinitionCreationFlag = _make_enum("Flag", NETWORK_FLAGS[major])
-        self.BuilderFlag = _make_enum("BuilderFlag", BUILDER_FLAGS[major])
         self.seen = SimpleNamespace(flags=set(), cleared=set(), profile=None, network=None)
         self.engine = engine
         self.parse_errors, self.warnings, self.plan = parse_errors, warnings, plan
         self.builder_is_null, self.runtime_is_null = builder_is_null, runtime_is_null
-        output = SimpleNamespace(dtype=layer_type)
-        made = [
-            SimpleNamespace(type=kind, num_outputs=1, get_output=lambda _: output)
-            for kind in layers
-        ]
-        self.network = SimpleNamespace(
-            num_layers=len(made),
-            get_layer=made.__getitem__,
-            num_inputs=1,
-            get_input=lambda _: SimpleNamespace(name="image", shape=input_shape),
-        )
+        self.subgraphs, self.during = subgraphs, during
+        self.fast_int8, self.refuses_cache = fast_int8, refuses_cache
+        self.dla_cores, self.gpu_only = dla_cores, gpu_only
+        self.timed, self.gpu_name = timed, gpu_name
+        self.network = _network(layers, layer_type, input_shape)
+        self.IBuilderConfig = _config_kind(generation)
         self.Builder = functools.partial(_Builder, self)
         self.OnnxParser = functools.partial(_Parser, self)
         self.Runtime = functools.partial(_Runtime, self)
+        for owner in ("BuilderFlag", "HardwareCompatibilityLevel", "ICudaEngine"):
+            names = [name for name in NAMES if name.startswith(f"{owner}.")]
+            members = [name.partition(".")[2] for name in names if has(generation, name)]
+            if members:
+                setattr(self, owner, _make_enum(owner, members))
+        for name in ("IInt8EntropyCalibrator2", "IProgressMonitor"):
+            if has(generation, name):
+                setattr(self, name, FakeBase)
+
+
+def _network(
+    layers: tuple[enum.Enum, ...], layer_type: Type, input_shape: tuple[int, ...]
+) -> SimpleNamespace:
+    """Return a network whose layer ``i`` is called ``convolution<i>`` and reads ``tensor<i>``."""
+    output = SimpleNamespace(dtype=layer_type)
+    made = [
+        SimpleNamespace(
+            type=kind,
+            name=f"{kind.name.lower()}{i}",
+            num_outputs=1,
+            get_output=lambda _: output,
+            get_input=lambda _, i=i: SimpleNamespace(name=f"tensor{i}"),
+        )
+        for i, kind in enumerate(layers)
+    ]
+    return SimpleNamespace(
+        num_layers=len(made),
+        get_layer=made.__getitem__,
+        num_inputs=1,
+        get_input=lambda _: SimpleNamespace(name="image", shape=input_shape),
+    )

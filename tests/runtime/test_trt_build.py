@@ -46,10 +46,13 @@ def test_every_generation_builds_and_is_bound_to_its_gpu_and_version(
         "library_version": generation,
         "gpu": "Orin",
         "compute_capability": "8.7",
+        "version_compatible": False,
+        "hardware_compatible": None,
+        "dla_core": None,
     }
 
 
-@pytest.mark.parametrize("generation", ["8.2.1", "8.5.2", "10.3.0"])
+@pytest.mark.parametrize("generation", ["8.2.1", "8.4.1", "8.5.2", "8.6.1"])
 @pytest.mark.parametrize(
     ("precision", "flags"), [("fp32", set()), ("fp16", {"FP16"}), ("int8", {"FP16", "INT8"})]
 )
@@ -57,15 +60,29 @@ def test_weakly_typed_builds_set_precision_flags_and_int8_never_without_fp16(
     generation: str, precision: str, flags: set[str], source: str
 ) -> None:
     trt = fake_trt.Library(generation, layers=WITH_QDQ)
-    build(source, trt, precision)
+    report = build(source, trt, precision, int8_mode="qdq")
     assert trt.seen.flags == flags
     assert trt.seen.cleared == {"TF32"}
+    assert report.int8_mode == ("qdq" if precision == "int8" else None)
 
 
-def test_strongly_typed_build_sets_no_precision_flag(source: str) -> None:
-    trt = fake_trt.Library("11.1.0", layer_type=Type.HALF)
-    build(source, trt, "fp16")
+@pytest.mark.parametrize("generation", ["10.3.0", "10.13.0", "11.1.0"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_strongly_typed_builds_set_no_precision_flag(
+    generation: str, precision: str, source: str
+) -> None:
+    trt = fake_trt.Library(generation, layers=WITH_QDQ, layer_type=Type.HALF)
+    build(source, trt, precision)
     assert trt.seen.flags == set()
+    strongly = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    assert trt.seen.network & strongly
+
+
+def test_qdq_on_tensorrt_10_is_weakly_typed_with_flags(source: str) -> None:
+    trt = fake_trt.Library("10.3.0", layers=WITH_QDQ)
+    assert build(source, trt, "int8", int8_mode="qdq").int8_mode == "qdq"
+    assert trt.seen.flags == {"FP16", "INT8"}
+    assert trt.seen.network == 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
 
 
 def test_strongly_typed_fp16_of_a_float32_source_is_refused_rather_than_run_in_fp32(
@@ -78,10 +95,12 @@ def test_strongly_typed_fp16_of_a_float32_source_is_refused_rather_than_run_in_f
     assert "edgedeploy build MODEL --backend trt --fp16" in caught.value.fix
 
 
-@pytest.mark.parametrize("generation", GENERATIONS)
-def test_int8_of_a_source_without_qdq_is_refused(generation: str, source: str) -> None:
+@pytest.mark.parametrize(
+    ("generation", "mode"), [("8.2.1", "qdq"), ("10.3.0", "qdq"), ("11.1.0", "typed")]
+)
+def test_int8_of_a_source_without_qdq_is_refused(generation: str, mode: str, source: str) -> None:
     with pytest.raises(BuildError, match="has no QuantizeLinear and DequantizeLinear nodes"):
-        build(source, fake_trt.Library(generation), "int8")
+        build(source, fake_trt.Library(generation), "int8", int8_mode=mode)
 
 
 def test_dynamic_batch_gets_a_profile_of_1_to_8_best_at_1(source: str) -> None:
