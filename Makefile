@@ -19,7 +19,7 @@ demo: $(VENV)/.demo
 	$(BIN)/edgedeploy build --backend openvino --fp32 --int8
 	$(BIN)/edgedeploy profile --duration $(DURATION)
 
-test: $(VENV)/.test lint
+test: $(VENV)/.test $(VENV)/.tensorrt lint
 	$(BIN)/pytest --cov --cov-report=term:skip-covered -q
 
 lint: $(VENV)/.test
@@ -52,3 +52,12 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+# NVIDIA's Python bindings of several versions, 100 MB in all, for the tests that look names up in
+# them. They exclude each other, so each has a folder. What cannot be had here makes tests skip.
+$(VENV)/.tensorrt: tests/runtime/tensorrt_wheels.txt | $(VENV)/.test
+	@complete=yes; while read -r name wheels; do \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps --upgrade \
+	    --target $(VENV)/tensorrt/$$name $$wheels || complete=no; done <$<; \
+	if [ $$complete = yes ]; then touch $@; \
+	else echo "some of $< could not be downloaded: tests that need them will say so and skip"; fi

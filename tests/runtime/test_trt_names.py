@@ -1,49 +1,272 @@
-"""Every TensorRT name that the code touches, looked up in NVIDIA's binding wheels.
+"""Every TensorRT name that the code touches, against NVIDIA's own bindings and the reference.
 
-The wheels do not load without libnvinfer, but hold each Python name in their shared object:
-
-    pip download --no-deps -d WHEELS tensorrt-bindings==8.6.1
-    pip download --no-deps -d WHEELS tensorrt-cu12-bindings==10.3.0        (and other versions)
-    EDGEDEPLOY_TENSORRT_WHEELS=WHEELS pytest tests/runtime/test_trt_names.py
+`tensorrt_names.json` lists the names by owner. The first half proves that the code touches no name
+outside it. The second half looks each of them up: in TensorRT-RTX and in the binding wheels of six
+versions of TensorRT, imported; in those of 8.2 to 8.5, which no registry has, by `SPANS`, and
+`SPANS` in turn is checked on every version that can be imported.
 """
 
 from __future__ import annotations
 
+import ast
 import json
-import os
 import re
-import zipfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
+
+from edgedeploy.runtime import trt_dialects
+from tests.runtime import real_tensorrt, stub_library, vendor_names
+from tests.runtime.real_tensorrt import FULL, LEAN, Surface, surface
 
 NAMES: dict[str, list[str]] = json.loads(
     Path(__file__).with_name("tensorrt_names.json").read_text(encoding="utf-8")
 )["names"]
-BINDINGS_API = {
-    "binding_is_input", "execute_async_v2", "get_binding_dtype", "get_binding_name",
-    "get_binding_shape", "get_profile_shape", "max_workspace_size", "num_bindings",
-    "set_binding_shape",
-}  # fmt: skip
-# Major version -> names that it does not have, and that the code asks for with hasattr only.
-# Linkers keep one copy of strings that end alike, so INT8 is seen wherever UINT8 is.
-ABSENT = {
-    8: {"STRONGLY_TYPED", "node_name", "node_operator"},
-    10: BINDINGS_API,
-    11: BINDINGS_API | {"FP16", "EXPLICIT_BATCH"},
+LISTED = sorted(f"{owner}.{name}" for owner, names in NAMES.items() for name in names)
+# Python's own, on whatever TensorRT returns.
+PYTHON = {*dir(str), *dir(bytes), *dir(list), *dir(dict), *dir(set), *dir(OSError)}
+OURS = {"enqueue"}  # of `trt_engine.BoundEngine`; TensorRT's plugins have one too
+FIX = "add it to tests/runtime/tensorrt_names.json under its owner, or it is a mistake"
+
+# Owner.name -> first and last version that have it, None: older than 8.2, still there.
+# For 8.2 to 8.5 by NVIDIA's sources (python/src/infer/pyCore.cpp and pyInt8.cpp of the tags); what
+# is not here is in every version.
+SPANS: dict[str, tuple[str | None, str | None]] = {
+    "IBuilderConfig.max_workspace_size": (None, "9.3"),
+    "ICudaEngine.binding_is_input": (None, "9.3"),
+    "ICudaEngine.get_binding_dtype": (None, "9.3"),
+    "ICudaEngine.get_binding_name": (None, "9.3"),
+    "ICudaEngine.get_binding_shape": (None, "9.3"),
+    "ICudaEngine.get_profile_shape": (None, "9.3"),
+    "ICudaEngine.num_bindings": (None, "9.3"),
+    "IExecutionContext.execute_async_v2": (None, "9.3"),
+    "IExecutionContext.get_binding_shape": (None, "9.3"),
+    "IExecutionContext.set_binding_shape": (None, "9.3"),
+    "Builder.platform_has_fast_int8": (None, "10.16"),
+    "BuilderFlag.FP16": (None, "10.16"),
+    "BuilderFlag.INT8": (None, "10.16"),
+    "IBuilderConfig.int8_calibrator": (None, "10.16"),
+    "IBuilderConfig.set_calibration_profile": (None, "10.16"),
+    "ICudaEngine.device_memory_size": (None, "10.16"),
+    "IInt8EntropyCalibrator2.__init__": (None, "10.16"),
+    "IInt8EntropyCalibrator2.get_batch": (None, "10.16"),
+    "IInt8EntropyCalibrator2.get_batch_size": (None, "10.16"),
+    "IInt8EntropyCalibrator2.read_calibration_cache": (None, "10.16"),
+    "IInt8EntropyCalibrator2.write_calibration_cache": (None, "10.16"),
+    "NetworkDefinitionCreationFlag.EXPLICIT_BATCH": (None, "10.16"),
+    "IBuilderConfig.set_memory_pool_limit": ("8.4", None),
+    "MemoryPoolType.WORKSPACE": ("8.4", None),
+    "ICudaEngine.get_tensor_dtype": ("8.5", None),
+    "ICudaEngine.get_tensor_mode": ("8.5", None),
+    "ICudaEngine.get_tensor_name": ("8.5", None),
+    "ICudaEngine.get_tensor_profile_shape": ("8.5", None),
+    "ICudaEngine.get_tensor_shape": ("8.5", None),
+    "ICudaEngine.num_io_tensors": ("8.5", None),
+    "IExecutionContext.execute_async_v3": ("8.5", None),
+    "IExecutionContext.get_tensor_shape": ("8.5", None),
+    "IExecutionContext.set_input_shape": ("8.5", None),
+    "IExecutionContext.set_tensor_address": ("8.5", None),
+    "TensorIOMode.INPUT": ("8.5", None),
+    "TensorIOMode.OUTPUT": ("8.5", None),
+    "BuilderFlag.VERSION_COMPATIBLE": ("8.6", None),
+    "HardwareCompatibilityLevel.AMPERE_PLUS": ("8.6", None),
+    "IBuilderConfig.builder_optimization_level": ("8.6", None),
+    "IBuilderConfig.hardware_compatibility_level": ("8.6", None),
+    "Runtime.engine_host_code_allowed": ("8.6", None),
+    "IBuilderConfig.progress_monitor": ("9.1", None),
+    "IProgressMonitor.__init__": ("9.1", None),
+    "IProgressMonitor.phase_finish": ("9.1", None),
+    "IProgressMonitor.phase_start": ("9.1", None),
+    "IProgressMonitor.step_complete": ("9.1", None),
+    "NetworkDefinitionCreationFlag.STRONGLY_TYPED": ("9.1", None),
+    "ParserError.node_name": ("10.0", None),
+    "ParserError.node_operator": ("10.0", None),
+    "ICudaEngine.device_memory_size_v2": ("10.1", None),
+    "HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY": ("10.9", None),
 }
-FOLDER = os.environ.get("EDGEDEPLOY_TENSORRT_WHEELS", "")
-WHEELS = sorted(Path(FOLDER).glob("tensorrt*bindings-*.whl")) if FOLDER else []
+DIALECTS = {
+    "8.2": "8.2", "8.4": "8.4", "8.5": "8.5", "8.6.1": "8.6",
+    "10.3": "10", "10.13": "10", "10.16": "10", "11.1": "11", "11.4": "11",
+}  # fmt: skip
+# What the lean runtime is: it loads and runs engines and cannot build, nor inspect.
+RUN_SIDE = ("ICudaEngine", "IExecutionContext", "ILogger", "Runtime", "TensorIOMode")
 
 
-@pytest.mark.skipif(not WHEELS, reason="EDGEDEPLOY_TENSORRT_WHEELS names no folder of wheels")
-@pytest.mark.parametrize("wheel", WHEELS, ids=lambda path: "-".join(path.name.split("-")[:2]))
-def test_wheel_has_every_name_but_those_of_other_generations(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        (member,) = [name for name in archive.namelist() if name.endswith("/tensorrt.so")]
-        library = archive.read(member)
-    match = re.search(r"-(\d+)\.", wheel.name)
-    assert match is not None
-    names = {name for owner in NAMES.values() for name in owner}
-    missing = {name for name in names if name.encode() + b"\0" not in library}
-    assert missing == ABSENT[int(match[1])]
+class _Version(NamedTuple):
+    major: int
+    minor: int
+
+
+def _version(text: str) -> _Version:
+    major, minor = text.split(".")[:2]
+    return _Version(int(major), int(minor))
+
+
+def _expected(version: str) -> set[str]:
+    """Return those of the listed names that a version has, by `SPANS`."""
+    here = _version(version)
+    found = set()
+    for name in LISTED:
+        first, last = SPANS.get(name, (None, None))
+        if (first is None or _version(first) <= here) and (last is None or here <= _version(last)):
+            found.add(name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def used() -> vendor_names.Used:
+    return vendor_names.used(vendor_names.modules())
+
+
+@pytest.fixture(scope="module")
+def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an empty libnvinfer, and what goes with it, of every major version."""
+    folder = tmp_path_factory.mktemp("nvinfer")
+    for name in ("nvinfer", "nvinfer_plugin", "nvonnxparser", "nvparsers"):
+        for major in (8, 10, 11):
+            (folder / f"lib{name}.so.{major}").write_bytes(stub_library.library())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rtx() -> Surface:
+    pytest.importorskip("tensorrt_rtx")
+    return real_tensorrt.rtx_surface()
+
+
+# ---- the code touches no name outside the list ----
+
+
+def test_code_that_touches_tensorrt_is_found() -> None:
+    found = {path.relative_to(vendor_names.ROOT).as_posix() for path in vendor_names.modules()}
+    assert {"backends/trt.py", "runtime/trt.py", "runtime/trt_build.py"} <= found
+
+
+def test_every_name_taken_from_a_tensorrt_object_is_listed(
+    used: vendor_names.Used, rtx: Surface
+) -> None:
+    listed = {name for names in NAMES.values() for name in names} | {
+        part for owner in NAMES for part in owner.split(".")
+    }
+    theirs = {name for names in rtx.names.values() for name in names}
+    unlisted = {
+        name: where
+        for name, where in used.taken.items()
+        if name not in listed | OURS
+        and not name.startswith("__")
+        and (name in theirs - PYTHON or name not in used.defined | PYTHON)
+    }
+    assert unlisted == {}, FIX
+
+
+def test_every_owner_that_the_code_names_is_listed_with_what_it_takes_of_it(
+    used: vendor_names.Used,
+) -> None:
+    tops = {owner.split(".")[0] for owner in NAMES}
+    assert {n: w for n, w in used.top.items() if n not in tops and n[:2] != "__"} == {}, FIX
+    chains = {name: where for name, where in used.chains.items() if not _is_listed(name)}
+    assert chains == {}, FIX
+
+
+def _is_listed(name: str) -> bool:
+    owner, _, attribute = name.rpartition(".")
+    return attribute.startswith("__") or name in NAMES or attribute in NAMES.get(owner, ())
+
+
+def test_members_of_enums_that_the_code_names_in_strings_are_listed(
+    used: vendor_names.Used, rtx: Surface
+) -> None:
+    members = {name for names in rtx.names.values() for name in names if name.isupper()}
+    listed = {name for names in NAMES.values() for name in names}
+    assert {n: w for n, w in used.strings.items() if n in members - listed} == {}, FIX
+
+
+def test_no_name_is_listed_that_the_code_no_longer_touches(used: vendor_names.Used) -> None:
+    stale = [n for n in LISTED if n.rpartition(".")[2] not in {*used.attributes, *used.strings}]
+    assert stale == []
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [
+        "def f(config: Any): config.avg_timing_iterations = 4",
+        "def f(trt: Any): return trt.Builder(None).reset()",
+        "def f(trt: Any): return hasattr(trt.Runtime, 'temporary_directory')",
+        "def f(network: Any): return [layer.precision for layer in network.layers]",
+        "def g() -> Any: ...\ndef f(): g().refittable",
+        "class C:\n def __init__(self, e: Any): self._e = e\n def f(self): self._e.streams",
+        "def f(a: Optional[Any]):\n b, c = a.get_output(0), 1\n b.is_shape_tensor",
+    ],
+)
+def test_a_new_name_does_not_slip_through(slip: str, tmp_path: Path) -> None:
+    path = vendor_names.ROOT / "runtime" / "trt_slip.py"
+    found = vendor_names.used_in({path: ast.parse(slip)})
+    last = re.findall(r"\w+", slip)[-1]
+    new = next(name for name in ("avg_timing_iterations", last) if name in slip)
+    assert new in found.taken
+
+
+# ---- the libraries have the names that the code expects of their generation ----
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_tensorrt_rtx_has_every_name_but_those_of_the_old_api(rtx: Surface, name: str) -> None:
+    ended = SPANS.get(name, (None, None))[1] is not None
+    assert rtx.has(name) is not ended
+
+
+@pytest.mark.parametrize("version", FULL)
+def test_bindings_have_the_names_of_their_generation_and_no_others(
+    version: str, stubs: Path
+) -> None:
+    found = surface(version, stubs)
+    assert {name for name in LISTED if found.has(name)} == _expected(version)
+
+
+@pytest.mark.parametrize("version", FULL)
+def test_bindings_are_told_apart_by_what_they_have(version: str, stubs: Path) -> None:
+    found = surface(version, stubs)
+    assert found.dialect == DIALECTS[version]
+    # EXPLICIT_BATCH is bit 0 up to 10, STRONGLY_TYPED bit 1 in 10 and bit 0 in 11
+    flags = {"8.6": (0b01, 0b01), "10": (0b11, 0b01), "11": (0b01, 0b00)}
+    assert (found.typed, found.untyped) == flags[found.dialect]
+
+
+@pytest.mark.parametrize("version", ["8.2", "8.4", "8.5"])
+def test_generations_without_wheels_are_told_apart_by_the_names_they_have(version: str) -> None:
+    owners: dict[str, SimpleNamespace] = {owner: SimpleNamespace() for owner in NAMES}
+    for name in _expected(version):
+        owner, _, attribute = name.rpartition(".")
+        setattr(owners[owner], attribute, None)
+    library = SimpleNamespace(__name__="tensorrt", **owners)
+    assert trt_dialects.of(library).name == DIALECTS[version]
+
+
+@pytest.mark.parametrize("version", LEAN)
+def test_lean_runtime_has_every_name_of_the_run_side(version: str) -> None:
+    found = surface(version)
+    number = version.removeprefix("lean-")
+    wanted = {name for name in _expected(number) if name.partition(".")[0] in RUN_SIDE}
+    missing = {name for name in wanted if not found.has(name)}
+    assert missing <= {"ICudaEngine.create_engine_inspector"}  # there is none in the lean runtime
+
+
+@pytest.mark.parametrize("version", LEAN)
+def test_a_real_runtime_that_finds_no_driver_is_an_error_and_no_crash(version: str) -> None:
+    answer = surface(version).runtime
+    assert answer is not None
+    if answer != "started":  # with a GPU it does
+        assert re.search(r"tensorrt_lean_bindings \d+\.\d+.* does not start here: ERROR: ", answer)
+        assert "update the NVIDIA driver" in answer
+
+
+# ---- the empty library itself ----
+
+
+@pytest.mark.parametrize("machine", stub_library.MACHINES)
+def test_empty_library_is_elf_of_its_machine(machine: str) -> None:
+    data = stub_library.library(machine=machine)
+    assert data[:4] == b"\x7fELF"
+    assert int.from_bytes(data[18:20], "little") == stub_library.MACHINES[machine][0]
