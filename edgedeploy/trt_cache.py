@@ -16,19 +16,26 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedeploy.errors import FileError
+import numpy as np
+
+from edgedeploy.errors import FileError, UnknownNameError, UsageError
 from edgedeploy.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edgedeploy.types import TensorRange
+
 ALGORITHMS = ("EntropyCalibration", "EntropyCalibration2", "LegacyCalibration", "MinMaxCalibration")
 DEFAULT_VERSION, DEFAULT_ALGORITHM = "8201", "EntropyCalibration2"
 
 _HEADER = re.compile(r"TRT-([0-9]+)-([A-Za-z0-9_]+)")
 _HEX = re.compile(r"[0-9A-Fa-f]{1,8}")
+_VERSION = re.compile(r"([0-9]+)\.([0-9]+)(?:\.([0-9]+))?(?![0-9])")
 _SHOWN = 60
+_LEVELS = 127
+_SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 _EXAMPLE = f"TRT-{DEFAULT_VERSION}-{DEFAULT_ALGORITHM}"
 
 
@@ -76,6 +83,69 @@ def write(cache: TrtCache, path: Path) -> None:
         FileError: The folder cannot be written to, or the cache cannot be rendered.
     """
     write_atomically(path, render(cache))
+
+
+def of_ranges(
+    ranges: Mapping[str, TensorRange], *, version: str, algorithm: str = DEFAULT_ALGORITHM
+) -> TrtCache:
+    """Return the cache with a scale for every range.
+
+    Args:
+        ranges: By tensor.
+        version: Digits, see `digits`.
+        algorithm: One of `ALGORITHMS`.
+
+    Raises:
+        UnknownNameError: TensorRT has no such algorithm.
+        UsageError: The version is not made of digits.
+    """
+    if algorithm not in ALGORITHMS:
+        raise UnknownNameError("calibration algorithm", algorithm, ALGORITHMS)
+    if not (version.isascii() and version.isdigit()):
+        raise UsageError(
+            f"the version of TensorRT is {version!r}, a cache holds digits",
+            fix="pass 8201 for 8.2.1, 8502 for 8.5.2, 100300 for 10.3.0",
+        )
+    scales = {name: scale_of(found) for name, found in ranges.items()}
+    return TrtCache(version=version, algorithm=algorithm, scales=scales)
+
+
+def scale_of(found: TensorRange) -> float:
+    """Return TensorRT's scale of a range, a float32 above 0: the largest magnitude over 127.
+
+    It is what `edgedeploy.graph.encoding.encode_range` uses in the style s8, but for the smallest
+    numbers: a cache may hold subnormal ones, a Q/DQ graph uses the smallest normal one instead.
+    """
+    scale = np.float32(max(-found.low, found.high, 0.0) / _LEVELS)
+    return max(float(scale), _SMALLEST)
+
+
+def digits(version: str) -> str:
+    """Return a version as the header of a cache holds it.
+
+    It is 1000 · major + 100 · minor + patch, and from TensorRT 10 on 10000 · major.
+
+    Args:
+        version: As TensorRT or a board table writes it; what follows the patch does not count.
+
+    Raises:
+        UsageError: It does not begin with two numbers.
+
+    Source:
+        NVIDIA TensorRT, NvInferVersion.h, ``NV_TENSORRT_VERSION``, of 8.2 and of 10.0.
+
+    Example:
+        >>> digits("8.2.1"), digits("8.5.2.2-1+cuda11.4"), digits("10.3.0")
+        ('8201', '8502', '100300')
+    """
+    match = _VERSION.match(version)
+    if match is None:
+        raise UsageError(
+            f"{version!r} is no version of TensorRT",
+            fix="pass it like 8.2.1 or 10.3.0",
+        )
+    major, minor, patch = (int(part or 0) for part in match.groups())
+    return str((1000 if major < 10 else 10000) * major + 100 * minor + patch)
 
 
 def parse(data: bytes, *, source: str = "the cache") -> TrtCache:

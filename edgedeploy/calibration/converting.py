@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from edgedeploy import model_file, trt_cache
+from edgedeploy import model_file, preparing, trt_cache
 from edgedeploy.calibration import checking
-from edgedeploy.errors import FileError, UnknownNameError, UsageError
+from edgedeploy.errors import FileError, UsageError
 from edgedeploy.files import write_together
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import is_never_negative
-from edgedeploy.trt_cache import TrtCache
 from edgedeploy.types import Calibration, QdqStyle, TensorRange
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgedeploy.trt_cache import TrtCache
     from edgedeploy.types import OnnxModel
 
 IMPORTED = "imported:"
 _LEVELS = 127
-_SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +40,6 @@ class Imported:
     calibration: Calibration
     unknown: tuple[str, ...]
     only_u8: tuple[str, ...]
-
-
-def scale_of(found: TensorRange) -> float:
-    """Return TensorRT's scale of a range, a float32 above 0: the largest magnitude over 127.
-
-    It is what `edgedeploy.graph.encoding.encode_range` uses in the style s8, but for the smallest
-    numbers: a cache may hold subnormal ones, a Q/DQ graph uses the smallest normal one instead.
-    """
-    scale = np.float32(max(-found.low, found.high, 0.0) / _LEVELS)
-    return max(float(scale), _SMALLEST)
 
 
 def range_of(scale: float, *, never_negative: bool = False) -> TensorRange:
@@ -86,20 +75,8 @@ def to_trt_cache(
         UnknownNameError: TensorRT has no such algorithm.
         UsageError: The version is not made of digits.
     """
-    imported = trt_cache.parse_header(calibration.method.removeprefix(IMPORTED))
-    known = imported or (trt_cache.DEFAULT_VERSION, trt_cache.DEFAULT_ALGORITHM)
-    if algorithm is not None and algorithm not in trt_cache.ALGORITHMS:
-        raise UnknownNameError("calibration algorithm", algorithm, trt_cache.ALGORITHMS)
-    if version is not None and not (version.isascii() and version.isdigit()):
-        raise UsageError(
-            f"the version of TensorRT is {version!r}, a cache holds digits",
-            fix="pass 8201 for 8.2.1, 8502 for 8.5.2, 100300 for 10.3.0",
-        )
-    return TrtCache(
-        version=version or known[0],
-        algorithm=algorithm or known[1],
-        scales={name: scale_of(found) for name, found in calibration.ranges.items()},
-    )
+    header = _header(calibration, version, algorithm)
+    return trt_cache.of_ranges(calibration.ranges, version=header[0], algorithm=header[1])
 
 
 def from_trt_cache(cache: TrtCache, model: OnnxModel, *, source: str = "the cache") -> Imported:
@@ -163,7 +140,9 @@ def export(
     Args:
         calibration: Any.
         path: The cache; the ONNX takes its name with ``.onnx``.
-        model: What the calibration was measured on; not needed where it changes no weights.
+        model: What the calibration was measured on: then the cache has a scale for every tensor
+            of it, see `preparing.calibration_cache`. Not needed where no weights change; then the
+            cache has the tensors of the calibration.
         version: See `to_trt_cache`.
         algorithm: See `to_trt_cache`.
 
@@ -175,25 +154,25 @@ def export(
             replace it; or it leaves layers in float.
         FileError: The model is another one, or a file cannot be written.
     """
-    data = trt_cache.render(to_trt_cache(calibration, version=version, algorithm=algorithm))
     if model is not None:
         checking.check(calibration, model, source="the calibration")
-    left = calibration.left_float.get(QdqStyle.S8.value)
-    if left:
-        raise UsageError(
-            f"the calibration leaves {len(left)} layers in float for TensorRT ({left[0]}, …), and "
-            "a cache quantises all of them",
-            fix="calibrate without --max-drop, or let TensorRT read Q/DQ instead: "
-            "edgedeploy build MODEL --backend trt --int8",
-        )
-    if not changes_weights(calibration):
+    preparing.refuse_floats(calibration)
+    changed = changes_weights(calibration)
+    if model is None:
+        if changed:
+            raise UsageError(
+                "the calibration changes weights, so its ranges fit the changed network only",
+                fix="pass --model MODEL, and the changed ONNX is written beside the cache",
+            )
+        cache = to_trt_cache(calibration, version=version, algorithm=algorithm)
+        write_together({path: trt_cache.render(cache)})
+        return (path,)
+    network = _corrected(calibration, model) if changed else _own(model)
+    header = _header(calibration, version, algorithm)
+    data = preparing.calibration_cache(network, calibration, version=header[0], algorithm=header[1])
+    if not changed:
         write_together({path: data})
         return (path,)
-    if model is None:
-        raise UsageError(
-            "the calibration changes weights, so its ranges fit the changed network only",
-            fix="pass --model MODEL, and the changed ONNX is written beside the cache",
-        )
     beside = path.with_suffix(".onnx")
     if beside.resolve() == model.path.resolve() or beside == path:
         raise UsageError(
@@ -202,13 +181,26 @@ def export(
             else f"the cache and the changed network would both be {path}",
             fix="pass another -o, e.g. trt/model.cache",
         )
-    write_together({beside: _corrected(calibration, model), path: data})
+    write_together({beside: network, path: data})
     return path, beside
 
 
 def changes_weights(calibration: Calibration) -> bool:
     """Return whether TensorRT must be given another network than the calibrated one."""
     return bool(calibration.equalisation or calibration.corrections.get(QdqStyle.S8.value))
+
+
+def _header(
+    calibration: Calibration, version: str | None, algorithm: str | None
+) -> tuple[str, str]:
+    """Return what was asked for, else what the calibration was imported with, else the defaults."""
+    imported = trt_cache.parse_header(calibration.method.removeprefix(IMPORTED))
+    known = imported or (trt_cache.DEFAULT_VERSION, trt_cache.DEFAULT_ALGORITHM)
+    return (known[0] if version is None else version), algorithm or known[1]
+
+
+def _own(model: OnnxModel) -> bytes:
+    return model_file.load_proto(model.path).SerializeToString()
 
 
 def _corrected(calibration: Calibration, model: OnnxModel) -> bytes:

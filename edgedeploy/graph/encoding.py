@@ -9,6 +9,7 @@ import numpy as np
 from edgedeploy.types import Array, QdqStyle, TensorRange
 
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+LARGEST_HALF = float(np.finfo(np.float16).max)
 _INT32_HALF = float(2**30)
 
 
@@ -89,6 +90,45 @@ def encode_weight(
         steps = np.clip(steps, -127, 127) + rounding
     whole = np.clip(steps, -127, 127).astype(np.int8)
     return whole, Encoding(scale, np.zeros(scale.shape, np.int8))
+
+
+def half_scale(scale: Array) -> Array:
+    """Return scales that float16 holds: the nearest ones, the next above where it is subnormal.
+
+    Args:
+        scale: float32, above 0, within float16's range.
+
+    Returns:
+        float32 of the same shape. Within 2⁻¹¹ of ``scale``, but where that is below 2⁻¹⁴.
+    """
+    near = scale.astype(np.float16)
+    above = np.where(near < scale, np.nextafter(near, np.float16(np.inf)), near)
+    subnormal = scale < np.finfo(np.float16).tiny
+    found: Array = np.where(subnormal, above, near).astype(np.float32)
+    return found
+
+
+def halve_weight(weight: Array, axis: int, whole: Array, scale: Array) -> tuple[Array, Encoding]:
+    """Give a quantised kernel scales that float16 holds.
+
+    A channel keeps its integers, and so the roundings that were measured with them: its output
+    is off by the change of scale, 2⁻¹¹ of it at most. Only where float16 is subnormal, and its
+    steps are large, are they found anew, the nearest ones.
+
+    Args:
+        weight: float, any shape.
+        axis: Of the output channels.
+        whole: int8 of that shape.
+        scale: ``(channels,)`` float32 that ``whole`` was made with.
+
+    Returns:
+        int8 of the same shape, and the encoding.
+    """
+    halved = half_scale(scale)
+    nearest, encoding = encode_weight(weight, axis, halved)
+    others = tuple(i for i in range(weight.ndim) if i != axis % weight.ndim)
+    anew = np.expand_dims(scale < np.finfo(np.float16).tiny, others)
+    return np.where(anew, nearest, whole), encoding
 
 
 def smallest_unsaturated_scale(weight: Array, axis: int) -> Array:

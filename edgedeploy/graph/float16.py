@@ -7,7 +7,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from edgedeploy.errors import BuildError
-from edgedeploy.graph.constants import array_of
+from edgedeploy.graph.constants import add_constant, array_of
 
 _LARGEST = float(np.finfo(np.float16).max)
 # inputs that ONNX wants in float32 whatever the data are
@@ -18,11 +18,16 @@ _DTYPE_ATTRIBUTES = {"Cast": "to", "RandomNormalLike": "dtype", "RandomUniformLi
 def to_float16(model: ir.Model) -> None:
     """Compute in float16 between a float32 input and a float32 output of the same names.
 
+    Q/DQ nodes get float16 scales: they must be such that float16 holds, see `quantise`. Only what
+    quantises the input itself reads it in float32, so that nothing is rounded twice.
+
     Raises:
         BuildError: A weight is outside float16's range, ±65504. The model is unchanged.
     """
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     graph = model.graph
+    for value in graph.inputs:
+        _keep_quantised_input(graph, value)
     constants = [v for v in graph.initializers.values() if v.dtype == ir.DataType.FLOAT]
     _check([v for v in constants if not _is_bound(v)])
     for value in constants:
@@ -57,7 +62,24 @@ def _is_bound(value: ir.Value) -> bool:
 
 
 def _stays_float32(value: ir.Value) -> bool:
-    return any((node.op_type, index) in _FLOAT32_INPUTS for node, index in value.uses())
+    return any(
+        (node.op_type, index) in _FLOAT32_INPUTS or _quantises_input(node)
+        for node, index in value.uses()
+    )
+
+
+def _quantises_input(node: ir.Node) -> bool:
+    value = node.inputs[0] if node.op_type == "QuantizeLinear" else None
+    return value is not None and value.is_graph_input()
+
+
+def _keep_quantised_input(graph: ir.Graph, value: ir.Value) -> None:
+    """Give the nodes that quantise an input a float32 scale of their own."""
+    for node, _ in tuple(value.uses()):
+        scale = array_of(node.inputs[1]) if _quantises_input(node) else None
+        if scale is not None:
+            own = add_constant(graph, f"{value.name}/scale/float32", scale)
+            node.replace_input_with(1, own)
 
 
 def _halve(value: ir.Value) -> None:
@@ -82,7 +104,9 @@ def _halve_type_attribute(node: ir.Node) -> None:
 def _cast_input(graph: ir.Graph, value: ir.Value) -> None:
     if value.dtype != ir.DataType.FLOAT:
         return
-    readers = tuple(value.uses())
+    readers = tuple(use for use in value.uses() if use.node.op_type != "QuantizeLinear")
+    if not readers:
+        return
     cast = _cast(value, ir.DataType.FLOAT16, f"{value.name}/float16")
     graph.insert_before(graph[0], cast)
     for node, index in readers:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-_POOLS = frozenset({"GlobalAveragePool", "AveragePool"})
+POOLS = frozenset({"GlobalAveragePool", "AveragePool"})
 # the values are those of the input: the encoding stays as it is
-_MOVES = frozenset(
+MOVES = frozenset(
     {"Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 )
 
@@ -62,7 +62,7 @@ def place(graph: ir.Graph, style: QdqStyle, floats: Collection[str] = ()) -> Pla
             wanted.add(_activation(node.inputs[0]))
         elif node.op_type == "Add" and _adds_activations(node):
             wanted.update(_added(node, style))
-        elif node.op_type in _POOLS:
+        elif node.op_type in POOLS:
             wanted.update((_activation(node.inputs[0]), node.outputs[0]))
         else:
             continue
@@ -146,7 +146,7 @@ def _is_relu6(node: ir.Node) -> bool:
 
 def _moved_from(value: ir.Value) -> Iterator[ir.Value]:
     """Yield the values that ``value`` only moves, back to where they were computed."""
-    while (producer := value.producer()) is not None and producer.op_type in _MOVES:
+    while (producer := value.producer()) is not None and producer.op_type in MOVES:
         value = _activation(producer.inputs[0])
         yield value
 

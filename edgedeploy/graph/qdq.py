@@ -6,26 +6,31 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from edgedeploy.errors import BuildError
 from edgedeploy.graph.bias import bias_of, correct_bias, takes_bias
-from edgedeploy.graph.constants import add_constant, array_of, opset, sort_constants
+from edgedeploy.graph.constants import array_of, opset, sort_constants
 from edgedeploy.graph.encoding import (
+    LARGEST_HALF,
     Encoding,
     encode_bias,
     encode_range,
     encode_weight,
+    half_scale,
+    halve_weight,
     weight_scale,
 )
+from edgedeploy.graph.pairs import dequantise_constant, insert_pair, quantise_weights_in_graph
 from edgedeploy.graph.placement import Placement, is_weighted, output_axis, place
 from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from edgedeploy.types import Array, Correction, TensorRange
+    import onnx_ir as ir
+
+    from edgedeploy.types import Correction, TensorRange
 
 _SHOWN = 3
 
@@ -38,6 +43,8 @@ def quantise(
     any_x86: bool = True,
     corrections: Mapping[str, Correction] | None = None,
     floats: Collection[str] = (),
+    float_weights: bool = False,
+    half: bool = False,
 ) -> None:
     """Insert Q/DQ pairs, and make weights int8 with one scale per output channel.
 
@@ -50,27 +57,38 @@ def quantise(
         corrections: By the name of a layer's output; measured with these very arguments.
         floats: Outputs of layers whose weights stay in float; see `place`. Of their corrections
             only the bias counts.
+        float_weights: In s8, write quantised weights as float32 on their integers' grid, behind Q
+            and DQ: TensorRT 8 refuses an int8 constant.
+        half: In s8, choose scales that float16 holds; `to_float16` then makes them float16.
 
     Raises:
-        BuildError: A range is missing or empty, a correction or a layer to leave in float does
-            not fit, or the opset is too old. The model is unchanged.
+        BuildError: A range is missing, empty or, with ``half``, beyond float16; a correction or a
+            layer to leave in float does not fit; or the opset is too old. The model is unchanged.
     """
     placement = place(model.graph, style, floats)
     _check(model, placement, ranges)
+    if half:
+        _check_half(placement, ranges)
     layers = _check_floats(model.graph, floats)
     found = corrections or {}
     check_corrections(model.graph, found)
-    encodings = _encodings(placement, ranges, style)
+    encodings = _encodings(placement, ranges, style, half=half)
     for node in placement.weighted:
         value = node.inputs[0]
-        encoding = encodings[value] if value is not None and style is QdqStyle.U8 else None
-        correction = found.get(node.outputs[0].name or "")
-        _quantise_weights(model.graph, node, encoding, correction, any_x86=any_x86)
+        _quantise_weights(
+            model.graph,
+            node,
+            encodings[value] if value is not None and style is QdqStyle.U8 else None,
+            found.get(node.outputs[0].name or ""),
+            any_x86=any_x86,
+            float_weights=float_weights,
+            half=half,
+        )
     for name in floats:
         if name in found:
             correct_bias(model.graph, layers[name], found[name].bias)
     for point, encoding in encodings.items():
-        _insert_pair(model.graph, point, encoding)
+        insert_pair(model.graph, point, encoding)
     RemoveUnusedNodesPass()(model)
     sort_constants(model.graph)
 
@@ -86,15 +104,18 @@ def quantise_activations(
     placement = place(model.graph, style, floats)
     _check(model, placement, ranges)
     for point, encoding in _encodings(placement, ranges, style).items():
-        _insert_pair(model.graph, point, encoding)
+        insert_pair(model.graph, point, encoding)
 
 
 def _encodings(
-    placement: Placement, ranges: Mapping[str, TensorRange], style: QdqStyle
+    placement: Placement, ranges: Mapping[str, TensorRange], style: QdqStyle, *, half: bool = False
 ) -> dict[ir.Value, Encoding]:
-    return {
+    found = {
         point: encode_range(ranges[source.name or ""], style) for point, source in placement.points
     }
+    if half:
+        return {point: Encoding(half_scale(e.scale), e.zero_point) for point, e in found.items()}
+    return found
 
 
 def _check(model: ir.Model, placement: Placement, ranges: Mapping[str, TensorRange]) -> None:
@@ -118,6 +139,24 @@ def _check(model: ir.Model, placement: Placement, ranges: Mapping[str, TensorRan
             f"{'; '.join([*problems.values()][:_SHOWN])}{more}",
             fix="measure them on this very model: edgedeploy calibrate MODEL --data IMAGES",
         )
+
+
+def _check_half(placement: Placement, ranges: Mapping[str, TensorRange]) -> None:
+    """Refuse activations and weights that float16 cannot hold once they are dequantised."""
+    reached = {}
+    for _, source in placement.points:
+        found = ranges[source.name or ""]
+        reached[source.name or ""] = max(-found.low, found.high)
+    for node in placement.weighted:
+        weight = node.inputs[1]
+        reached[(weight and weight.name) or ""] = float(np.abs(np.asarray(array_of(weight))).max())
+    for name, largest in reached.items():
+        if not largest <= LARGEST_HALF:
+            raise BuildError(
+                f"{name} reaches {largest:g}, float16 ends at {LARGEST_HALF:g}, and a strongly "
+                "typed INT8 engine is float16 outside the quantised layers",
+                fix="build it with --fp32, or with --int8-mode qdq where TensorRT is 10",
+            )
 
 
 def _check_floats(graph: ir.Graph, floats: Collection[str]) -> dict[str, ir.Node]:
@@ -167,6 +206,8 @@ def _quantise_weights(
     correction: Correction | None,
     *,
     any_x86: bool,
+    float_weights: bool,
+    half: bool,
 ) -> None:
     """Put int8 weights before ``node``, and where its input's encoding is given an int32 bias."""
     weight, axis = np.asarray(array_of(node.inputs[1])), output_axis(node)
@@ -174,82 +215,15 @@ def _quantise_weights(
     scale = weight_scale(weight, axis, bias=bias, encoding=encoding, any_x86=any_x86)
     rounding = None if correction is None else correction.rounding
     whole, found = encode_weight(weight, axis, scale, rounding)
-    _replace_constant(graph, node, 1, whole, found, axis=axis)
+    if half:
+        whole, found = halve_weight(weight, axis, whole, scale)
+    if float_weights:
+        quantise_weights_in_graph(graph, node, whole, found, axis=axis)
+    else:
+        dequantise_constant(graph, node, 1, whole, found, axis=axis)
     if correction is not None:
         bias = correct_bias(graph, node, correction.bias)
     if encoding is None or bias is None or bias.shape != scale.shape:
         return
     whole_bias, bias_encoding = encode_bias(bias, encoding.scale, scale)
-    _replace_constant(graph, node, 2, whole_bias, bias_encoding, axis=0)
-
-
-def _replace_constant(
-    graph: ir.Graph, node: ir.Node, index: int, whole: Array, encoding: Encoding, *, axis: int
-) -> None:
-    """Read an input from an integer constant through a DQ of its own."""
-    old = node.inputs[index]
-    name = old.name if old is not None and len(old.uses()) == 1 else None
-    name = name or f"{node.outputs[0].name}/input_{index}"
-    dequantised = _node(
-        "DequantizeLinear",
-        [
-            add_constant(graph, f"{name}/quantized", whole),
-            add_constant(graph, f"{name}/scale", encoding.scale),
-            add_constant(graph, f"{name}/zero_point", encoding.zero_point),
-        ],
-        f"{name}/dequantized",
-        ir.DataType.FLOAT,
-        whole.shape,
-        axis=axis,
-    )
-    graph.insert_before(node, dequantised)
-    node.replace_input_with(index, dequantised.outputs[0])
-
-
-def _insert_pair(graph: ir.Graph, value: ir.Value, encoding: Encoding) -> None:
-    """Let every reader of ``value`` read it through Q and DQ; an output keeps its name."""
-    name = value.name or ""
-    scale = add_constant(graph, f"{name}/scale", encoding.scale)
-    zero_point = add_constant(graph, f"{name}/zero_point", encoding.zero_point)
-    readers = tuple(value.uses())
-    quantised = _node(
-        "QuantizeLinear",
-        [value, scale, zero_point],
-        f"{name}/quantized",
-        zero_point.dtype,
-        value.shape,
-    )
-    dequantised = _node(
-        "DequantizeLinear",
-        [quantised.outputs[0], scale, zero_point],
-        f"{name}/dequantized",
-        ir.DataType.FLOAT,
-        value.shape,
-    )
-    for node, index in readers:
-        node.replace_input_with(index, dequantised.outputs[0])
-    if value.is_graph_output():
-        position = next(i for i, output in enumerate(graph.outputs) if output is value)
-        graph.outputs[position] = dequantised.outputs[0]
-        value.name, dequantised.outputs[0].name = f"{name}/float", name
-    producer = value.producer()
-    if producer is None:
-        graph.insert_before(graph[0], (quantised, dequantised))
-    else:
-        graph.insert_after(producer, (quantised, dequantised))
-
-
-def _node(
-    kind: str,
-    inputs: list[ir.Value],
-    output: str,
-    dtype: ir.DataType | None,
-    shape: ir.Shape | tuple[int, ...] | None,
-    **attributes: int,
-) -> ir.Node:
-    result = ir.Value(
-        name=output,
-        shape=None if shape is None else ir.Shape(shape),
-        type=None if dtype is None else ir.TensorType(dtype),
-    )
-    return ir.node(kind, inputs, attributes, outputs=[result], name=output)
+    dequantise_constant(graph, node, 2, whole_bias, bias_encoding, axis=0)

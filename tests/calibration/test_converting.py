@@ -19,7 +19,6 @@ from edgedeploy.calibration.converting import (
     export,
     from_trt_cache,
     range_of,
-    scale_of,
     to_trt_cache,
 )
 from edgedeploy.calibration.measuring import measure
@@ -31,6 +30,7 @@ from edgedeploy.images import open_images
 from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.source_forms import SourceForm
+from edgedeploy.trt_cache import scale_of
 from edgedeploy.types import Correction, QdqStyle, TensorRange
 from tests.calibration.networks import FORMS
 from tests.calibration.samples import SCALES, calibration, left_float
@@ -119,7 +119,7 @@ def test_an_exported_cache_gives_the_same_trt_graph_again(
         files.write(found.calibration, tmp_path / "c.json")
         after = files.read(tmp_path / "c.json")
         assert _quantised(model, after.ranges) == _quantised(model, before.ranges)
-        export(after, tmp_path / "again.cache")
+        export(after, tmp_path / "again.cache", model=model)
         first, second = (
             dict(trt_cache.read(tmp_path / n).scales) for n in ("m.cache", "again.cache")
         )
