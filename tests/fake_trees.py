@@ -31,6 +31,15 @@ PC: Tree = {
 }
 
 
+def meminfo(total_mb: int, available_mb: int, swaps: str = "") -> Tree:
+    """Return the files of /proc that tell the memory; ``swaps`` are lines of /proc/swaps."""
+    return {
+        "proc/meminfo": f"MemTotal: {total_mb << 10:>14} kB\nMemFree: {1 << 10:>15} kB\n"
+        f"MemAvailable: {available_mb << 10:>10} kB\nSwapTotal: {0:>13} kB\n",
+        "proc/swaps": f"Filename\t\t\t\tType\t\tSize\tUsed\tPriority\n{swaps}",
+    }
+
+
 def plant(root: Path, files: Mapping[str, str | bytes | int]) -> str:
     """Write ``files``, by path below ``root``; return the root as text."""
     for name, content in files.items():

@@ -60,7 +60,7 @@ def test_devices_command_shows_what_each_jetpack_brings_to_a_board(
         "TensorRT runs: fp32 fp16 int8",
         "DLA cores: 2, version 1",
     ]
-    rows = {line.split()[0]: line.split() for line in lines[7:]}
+    rows = {line.split()[0]: line.split() for line in lines[lines.index("") + 2 :]}
     assert rows["5.1.2"] == [
         "5.1.2", "35.4.1", "8.5.2", "11.4", "3.8", "fp32", "fp16", "int8", "qdq", "2",
     ]  # fmt: skip

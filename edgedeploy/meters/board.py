@@ -1,13 +1,16 @@
 """Which board this is: a Jetson by its device tree, anything else as ``local``.
 
 The module's part number in ``compatible`` is preferred: ``model`` is free text that vendors of
-carrier boards change. Source: NVIDIA's device trees, L4T 21 to 39; jetson_stats' table of JetPacks.
+carrier boards change. The card or disk of a board that is switched off has no device tree; there
+NVIDIA's updater says in /etc/nv_boot_control.conf which module it was written for.
+Source: NVIDIA's device trees, L4T 21 to 39; jetson_stats' table of JetPacks; that file on boards of
+users (Nano, Xavier NX, Orin).
 """
 
 import re
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Tuple
 
-from . import cpu
+from . import cpu, packages
 from .sysfs import join, read_text
 
 LOCAL = "local"
@@ -16,10 +19,9 @@ _DEVICE_TREES = ("proc/device-tree", "sys/firmware/devicetree/base")
 _PART = re.compile(r"p\d{4}-\d{4}", re.ASCII)
 _SOC = re.compile(r"nvidia,(tegra\d{2}[\dx])\b", re.ASCII)
 _RELEASE = re.compile(r"#?\s*R(\d{1,3}) \(release\), REVISION: (\d{1,3}(?:\.\d{1,3})*)", re.ASCII)
-_PACKAGE = re.compile(
-    r"^Package: nvidia-l4t-core\n(?:.+\n)*?Version: (\d+(?:\.\d+)*)", re.MULTILINE
-)
-_DPKG_LIMIT = 1 << 25
+_PACKAGE = re.compile(r"\d{1,3}(?:\.\d{1,3})*", re.ASCII)
+_BOOT = re.compile(r"^TNSPEC[ \t]+(\d{4})-([^-\s]*)-([^-\s]*)-?(\S{0,80})", re.ASCII | re.MULTILINE)
+_SKU = re.compile(r"\d{4}", re.ASCII)
 _MODE = re.compile(r"pmode:(\d{1,4})", re.ASCII)
 _MODE_NAME = re.compile(r"<\s*POWER_MODEL\s+ID=(\d{1,4})\s+NAME=(\S{1,40}?)\s*>", re.ASCII)
 
@@ -113,6 +115,8 @@ def detect(root: str = "/") -> BoardFacts:
     model = " ".join(_read_tree(root, "model"))
     soc = next((m.group(1) for m in map(_SOC.search, compatible) if m), None)
     parts = [part for entry in compatible for part in _PART.findall(entry)]
+    if not (compatible or model):
+        parts, model = _read_boot_control(root)
     l4t = _read_l4t(root, is_tegra=soc is not None)
     board = _match_parts(parts)
     if board is None and (soc or l4t or re.search("nvidia|jetson", model, re.IGNORECASE)):
@@ -139,6 +143,16 @@ def _read_tree(root: str, name: str) -> List[str]:
     return []
 
 
+def _read_boot_control(root: str) -> Tuple[List[str], str]:
+    """Return the part numbers and the board's name of a card whose board is not running."""
+    found = _BOOT.search(read_text(join(root, "etc/nv_boot_control.conf")) or "")
+    if not found:
+        return [], ""
+    board, _, sku, rest = found.groups()
+    name = rest[max(0, rest.find("jetson")) :].strip("-")
+    return ["p" + board + ("-" + sku if _SKU.fullmatch(sku) else "")], name
+
+
 def _match_parts(parts: List[str]) -> Optional[str]:
     for part in parts:
         for start, board in _PARTS:
@@ -160,8 +174,8 @@ def _read_l4t(root: str, *, is_tegra: bool) -> Optional[str]:
         return f"{release.group(1)}.{release.group(2)}"
     if not is_tegra:
         return None
-    package = _PACKAGE.search(read_text(join(root, "var/lib/dpkg/status"), _DPKG_LIMIT) or "")
-    return package.group(1) if package else None
+    package = _PACKAGE.match(packages.installed(root).get("nvidia-l4t-core", ""))
+    return package.group(0) if package else None
 
 
 def _read_power_mode(root: str) -> Optional[str]:

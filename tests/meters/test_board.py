@@ -147,6 +147,38 @@ def test_release_comes_from_its_package_when_the_file_is_gone(tmp_path: Path) ->
     assert board.detect(plant(tmp_path, tree)).l4t == "36.4.4"
 
 
+@pytest.mark.parametrize(
+    ("line", "name", "model", "module"),
+    [
+        ("TNSPEC 3448-300---1-0-jetson-nano-qspi-sd-mmcblk0p1", "jetson-nano",
+         "jetson-nano-qspi-sd-mmcblk0p1", "p3448"),
+        ("TNSPEC 3668-100-0001--1-2-jetson-xavier-nx-devkit-emmc-nvme0n1p1", "jetson-xavier-nx",
+         "jetson-xavier-nx-devkit-emmc-nvme0n1p1", "p3668-0001"),
+        ("TNSPEC 3767-300-0004-K.2-1-1-jetson-orin-nano-devkit-", "jetson-orin-nano",
+         "jetson-orin-nano-devkit", "p3767-0004"),
+        ("TNSPEC 3767-300-0001-K.2-1-1-some-carrier-", "jetson-orin-nx",
+         "K.2-1-1-some-carrier", "p3767-0001"),
+        ("TNSPEC 3767-ES1---1-0-jetson-orin-nano-devkit-", "jetson-orin-nano",
+         "jetson-orin-nano-devkit", None),
+    ],
+)  # fmt: skip
+def test_card_of_a_board_that_is_off_says_which_module_it_is_for(
+    tmp_path: Path, line: str, name: str, model: str, module: str | None
+) -> None:
+    tree = {
+        "etc/nv_boot_control.conf": f"{line}\nTEGRA_CHIPID 0x21\n",
+        "etc/nv_tegra_release": NANO["etc/nv_tegra_release"],
+    }
+    facts = board.detect(plant(tmp_path, tree))
+    assert (facts.name, facts.model, facts.module) == (name, model, module)
+    assert facts.l4t == "32.7.1"
+
+
+def test_running_board_is_believed_before_its_card(tmp_path: Path) -> None:
+    tree = {**NANO, "etc/nv_boot_control.conf": "TNSPEC 3767-300-0005-K.2-1-1-jetson-orin-nano-\n"}
+    assert board.detect(plant(tmp_path, tree)).name == "jetson-nano"
+
+
 def test_power_mode_without_a_name_is_unknown(tmp_path: Path) -> None:
     tree = {**ORIN_NANO, "var/lib/nvpmodel/status": "pmode:0009\n"}
     assert board.detect(plant(tmp_path, tree)).power_mode is None
@@ -155,9 +187,9 @@ def test_power_mode_without_a_name_is_unknown(tmp_path: Path) -> None:
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(data=st.lists(st.binary(max_size=200), min_size=6, max_size=6))
+@given(data=st.lists(st.binary(max_size=200), min_size=7, max_size=7))
 def test_no_content_of_any_file_breaks_it(tmp_path: Path, data: list[bytes]) -> None:
-    names = [*ORIN_NANO, "proc/cpuinfo"]
+    names = [*ORIN_NANO, "proc/cpuinfo", "etc/nv_boot_control.conf"]
     facts = board.detect(plant(tmp_path, dict(zip(names, data, strict=True))))
     assert facts.name == "local" or facts.name.startswith("jetson-")
     assert facts.model.isprintable() or "\n" in facts.model or "\t" in facts.model
