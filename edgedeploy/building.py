@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy import advice, artifact, backends, compiling, devices
+from edgedeploy import advice, artifact, backends, compiling, readiness
 from edgedeploy.errors import (
     ArtifactError,
     UnknownNameError,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edgedeploy.advice import Advice
     from edgedeploy.backends.base import Backend
-    from edgedeploy.devices import Device
+    from edgedeploy.devices import Device, JetPack
     from edgedeploy.meters.cpu import Cpu
     from edgedeploy.types import BuildSpec, Calibration, OnnxModel
 
@@ -59,6 +59,7 @@ def build(
     out: Path,
     calibration: Calibration | None = None,
     device: Device | None = None,
+    release: JetPack | None = None,
     processor: Cpu | None = None,
     command: Sequence[str] = (),
 ) -> BuildResult:
@@ -69,24 +70,28 @@ def build(
         spec: For what.
         out: Folder of all artifacts; this one goes to ``out/<model>/<backend>-<precision>``.
         calibration: Ranges of this very model; required for INT8.
-        device: The board that it is built on; None where that sets no limits.
+        device: The board that it is for; None where that sets no limits.
+        release: What the board's JetPack installs; None where nobody knows.
         processor: The CPU that advice is given for; None gives none.
         command: What the user typed, for the manifest.
 
     Raises:
-        UnsupportedError: The backend, or the board, has no such precision.
+        UnsupportedError: The backend, or the board, cannot build this.
         UsageError: INT8 without a calibration; full 8-bit weights asked of what has none.
         BuildError: The vendor's compiler refused the model.
         FileError: ``out`` cannot be written to.
     """
     backend = backends.for_spec(spec)
-    if device is not None and spec.backend == "trt":
-        devices.check_precision(device, spec.precision)
+    if device is not None:
+        readiness.check(device, release, spec)
     _check(backend, model, spec, calibration)
     target = artifact.place(out, model.name, spec.backend, spec.precision.value)
     about = _about(model, spec, calibration, backend.version())
     if (current := _up_to_date(target, about)) is not None:
         return _result(target, current, processor, up_to_date=True)
+    if device is not None and spec.backend == "trt" and spec.target is None:
+        for short in readiness.look(device, folder=out, workspace_mb=spec.trt.workspace_mb):
+            _log.warning("%s\n  fix: %s", short.problem, short.fix)
     _log.info("%s: %s with %s %s", target, model.path, about["library"], about["backend_version"])
     start_ns = time.perf_counter_ns()
     with artifact.replacing(target) as folder:
@@ -129,7 +134,8 @@ def _check(
         )
     if spec.x86 not in X86:
         raise UnknownNameError("kind of x86 CPU", spec.x86, X86)
-    if spec.x86 != "any" and backend.source_form(spec).style is not QdqStyle.U8:
+    forms = [backend.source_form(candidate) for candidate in backend.candidates(spec)]
+    if spec.x86 != "any" and forms[0].style is not QdqStyle.U8:
         raise UsageError(
             f"x86 {spec.x86} was asked for, and {spec.backend} {spec.precision.value} does not "
             "multiply uint8 by int8 on a CPU",
