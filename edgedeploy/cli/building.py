@@ -109,7 +109,8 @@ def build(
     int8_mode: Annotated[
         Int8Mode | None,
         typer.Option(
-            help="How INT8 is said to TensorRT.",
+            metavar="MODE",
+            help="How INT8 is said to TensorRT: auto, implicit, qdq or typed.",
             show_default="auto: by its version",
             case_sensitive=False,
             rich_help_panel=_TRT,
@@ -150,7 +151,8 @@ def build(
     hardware_compatible: Annotated[
         Hardware | None,
         typer.Option(
-            help="Let other GPUs load it.",
+            metavar="GPUS",
+            help="Let other GPUs load it: ampere-plus or same-compute-capability.",
             show_default="the GPU that builds",
             case_sensitive=False,
             rich_help_panel=_TRT,
