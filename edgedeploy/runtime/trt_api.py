@@ -1,21 +1,4 @@
-"""TensorRT's Python packages, and what differs between their versions.
-
-Versions are told apart by what they have, never by their number, and members of enums are taken
-by name, because their values change:
-
-what                                            8.2   8.4   8.5   8.6   10    11    RTX
-NetworkDefinitionCreationFlag.EXPLICIT_BATCH    yes   yes   yes   yes   yes   -     -
-NetworkDefinitionCreationFlag.STRONGLY_TYPED    -     -     -     -     yes   yes   yes
-BuilderFlag.FP16, BuilderFlag.INT8              yes   yes   yes   yes   yes   -     -
-IBuilderConfig.max_workspace_size               yes   yes   yes   yes   -     -     -
-IBuilderConfig.set_memory_pool_limit            -     yes   yes   yes   yes   yes   yes
-ICudaEngine.num_bindings, execute_async_v2      yes   yes   yes   yes   -     -     -
-ICudaEngine.num_io_tensors, execute_async_v3    -     -     yes   yes   yes   yes   yes
-ParserError.node_name, node_operator            -     -     -     -     yes   yes   yes
-Runtime.engine_host_code_allowed                -     -     -     yes   yes   yes   yes
-
-docs/tensorrt.md says how this was checked.
-"""
+"""TensorRT's Python packages; `trt_dialects` has the table of what differs between them."""
 
 import importlib
 import importlib.util

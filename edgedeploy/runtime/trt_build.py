@@ -120,10 +120,9 @@ def build_engine(
     log.lines.clear()
     tools = _Tools(trt, log, _builder(trt, log, gpu, precision))
     job = _prepare(tools, source, options, how, ranges)
-    with (
-        _timings(tools, job.config, timing_cache, gpu),
-        trt_progress.watched(trt, job.config, progress),
-    ):
+    timings = _timings(tools, job.config, timing_cache, gpu)
+    watch = trt_progress.watched(trt, job.config, progress)
+    with timings, watch:
         plan = tools.builder.build_serialized_network(job.network, job.config)
     if job.calibrator is not None:
         trt_calibrator.check_taken(job.calibrator, trt_api.said(log))

@@ -43,12 +43,18 @@ def typing(
     Raises:
         UnknownNameError: There is no such precision.
         UnsupportedError: This library has no such INT8 mode, or drives no DLA.
-        UsageError: FP32 on a DLA.
+        UsageError: FP32, or several sizes of batch, on a DLA.
     """
     if precision not in PRECISIONS:
         raise UnknownNameError("TensorRT precision", precision, PRECISIONS)
     dialect = trt_dialects.of(trt)
     dla = options.dla_core is not None
+    if dla and len(set(options.batch)) > 1:
+        raise UsageError(
+            f"DLA core {options.dla_core} was asked for with the batch sizes "
+            f"{', '.join(map(str, options.batch))}, a DLA takes one size",
+            fix=f"pass --batch {options.batch[1]}",
+        )
     if dla and precision == "fp32":
         raise UsageError(
             f"fp32 was asked of DLA core {options.dla_core}, a DLA computes in fp16 and int8 only",
@@ -80,26 +86,30 @@ def make(trt: Any, builder: Any, options: TrtOptions, flags: Tuple[str, ...]) ->
             raise _lacks(trt, f"optimisation level {options.optimization_level}", "--opt-level")
         config.builder_optimization_level = options.optimization_level
     if options.version_compatible:
-        if not hasattr(trt.BuilderFlag, "VERSION_COMPATIBLE"):
-            raise _lacks(trt, "a version-compatible engine", "--version-compatible")
-        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
-        # or the plan would carry TensorRT's own code, which nothing of ours runs from a file
-        config.set_flag(trt.BuilderFlag.EXCLUDE_LEAN_RUNTIME)
+        _set_version_compatible(trt, config)
     if options.hardware_compatible is not None:
         _set_hardware(trt, config, options.hardware_compatible)
     return config
 
 
+def _set_version_compatible(trt: Any, config: Any) -> None:
+    """Ask for an engine that carries no code: loading one that does means to run it."""
+    if not trt_dialects.of(trt).compatible:
+        raise _lacks(trt, "a version-compatible engine", "--version-compatible")
+    config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    config.set_flag(trt.BuilderFlag.EXCLUDE_LEAN_RUNTIME)
+
+
 def _set_hardware(trt: Any, config: Any, name: str) -> None:
     levels = getattr(trt, "HardwareCompatibilityLevel", None)
-    if not hasattr(levels, _LEVELS[name]):
+    if not trt_dialects.of(trt).compatible or not hasattr(levels, _LEVELS[name]):
         raise _lacks(trt, f"an engine compatible with {name}", "--hardware-compatible")
     config.hardware_compatibility_level = getattr(levels, _LEVELS[name])
 
 
 def _lacks(trt: Any, what: str, flag: str) -> UnsupportedError:
     return UnsupportedError(
-        f"{what} was asked for, {trt_api.describe(trt)} does not have that",
+        f"{what} was asked for, {trt_api.describe(trt)} does not make that",
         fix=f"leave {flag} out, or use a TensorRT that has it: docs/tensorrt.md lists them",
     )
 

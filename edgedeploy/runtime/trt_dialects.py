@@ -1,7 +1,47 @@
-"""What each generation of TensorRT reads: one row a generation, told apart by what it has.
+"""What differs between the generations of TensorRT: one row a generation, and where it is from.
 
 A library that is here is recognised by its names, never by its version (`of`); a board that is not
-here by the version that the board table has for its JetPack (`for_version`).
+here by the version that the board table has for its JetPack (`for_version`). Members of enums are
+taken by name, because their values change. This is every name that some generations lack:
+
+what                                            8.2   8.4   8.5   8.6   10    11    RTX
+NetworkDefinitionCreationFlag.EXPLICIT_BATCH    yes   yes   yes   yes   yes   -     -
+NetworkDefinitionCreationFlag.STRONGLY_TYPED    -     -     -     -     yes   yes   yes
+BuilderFlag.FP16, BuilderFlag.INT8              yes   yes   yes   yes   yes   -     -
+Builder.platform_has_fast_int8                  yes   yes   yes   yes   yes   -     -
+IInt8EntropyCalibrator2, int8_calibrator        yes   yes   yes   yes   yes   -     -
+IBuilderConfig.set_calibration_profile          yes   yes   yes   yes   yes   -     -
+IBuilderConfig.max_workspace_size               yes   yes   yes   yes   -     -     -
+IBuilderConfig.set_memory_pool_limit            -     yes   yes   yes   yes   yes   yes
+IBuilderConfig.builder_optimization_level       -     -     -     yes   yes   yes   yes
+BuilderFlag.VERSION_COMPATIBLE                  -     -     -     yes   yes   yes   (a)
+HardwareCompatibilityLevel.AMPERE_PLUS          -     -     -     yes   yes   yes   (a)
+  .SAME_COMPUTE_CAPABILITY                      -     -     -     -     10.9  yes   (a)
+IProgressMonitor, progress_monitor              -     -     -     -     yes   yes   yes
+OnnxParser.supports_model                       yes   yes   yes   yes   yes   -     -
+ParserError.node_name, node_operator            -     -     -     -     yes   yes   yes
+ICudaEngine.num_bindings, execute_async_v2      yes   yes   yes   yes   -     -     -
+ICudaEngine.num_io_tensors, execute_async_v3    -     -     yes   yes   yes   yes   yes
+Runtime.engine_host_code_allowed                -     -     -     yes   yes   yes   yes
+
+(a) The names are there and do nothing, or fail: an engine of TensorRT-RTX runs on every RTX GPU
+from Ampere on, and with the version that built it only.
+
+Source:
+    Names: NVIDIA's bindings, imported (tests/runtime/test_trt_names.py); 8.2 to 8.5 by NVIDIA's
+    sources, python/src/infer/pyCore.cpp of the tags.
+    Newest opset: onnx/onnx-tensorrt, docs/operators.md: 8.2 says 13, 8.5 and 8.6 17, 10.0 20 and
+    10.15 24. None of 8.4 was found: its first release, which is JetPack's, still had the ONNX of
+    8.2 (docs/Changelog.md: 8.4.2 updated it), so it is given what 8.2 reads.
+    Newest IR version: that of the ONNX which a parser is built with (same Changelog, and
+    docs/Versioning.md of ONNX): 1.8 to 8.4.1, 1.12 to 1.13 to 8.6, 1.14 or later in 10.0, 1.19 or
+    later for opset 24. A newer one is a warning, not an error; TensorRT-RTX 1.7.1 reads opset 27
+    and IR 14 without one.
+    INT8 modes: Q/DQ nodes are read since 8.0; before 8.5 they stand in the way of fusions
+    (NVIDIA/TensorRT#1532, #2067), and calibrators ended with 10.16. DLAs read Q/DQ nodes in
+    11.4.1 only, https://docs.nvidia.com/deeplearning/tensorrt/11.4.1/inference-library/
+    dla-strongly-typed-networks.html; 10.7 was the last 10.x with a DLA.
+    Timing: TensorRT-RTX calls its timing cache a no-op (deprecated in 1.2).
 """
 
 from typing import Any, NamedTuple, Optional, Tuple
@@ -20,6 +60,7 @@ class Dialect(NamedTuple):
             the builder's flags choose them.
         int8: Its INT8 modes on a GPU, the default first.
         dla_int8: Its INT8 mode on a DLA; None where it drives none.
+        compatible: Whether it can make engines for other GPUs, and for later versions.
         times_kernels: Whether it times kernels when it builds, and keeps a timing cache.
     """
 
@@ -29,19 +70,23 @@ class Dialect(NamedTuple):
     typed: bool
     int8: Tuple[str, ...]
     dla_int8: Optional[str]
+    compatible: bool = False
     times_kernels: bool = True
 
 
 _BY_FLAGS, _BY_SOURCE = False, True
 
+_IMPLICIT, _QDQ = ("implicit", "qdq"), ("qdq", "implicit")
+
+#   name, opset, IR, float types, INT8 modes, INT8 mode of a DLA
 DIALECTS = (
-    Dialect("8.2", 13, 7, _BY_FLAGS, ("implicit", "qdq"), "implicit"),
-    Dialect("8.4", 17, 8, _BY_FLAGS, ("implicit", "qdq"), "implicit"),
-    Dialect("8.5", 17, 8, _BY_FLAGS, ("qdq", "implicit"), "implicit"),
-    Dialect("8.6", 17, 8, _BY_FLAGS, ("qdq", "implicit"), "implicit"),
-    Dialect("10", 20, 10, _BY_SOURCE, ("typed", "qdq", "implicit"), "implicit"),
-    Dialect("11", 23, 11, _BY_SOURCE, ("typed",), "typed"),
-    Dialect("rtx", 23, 11, _BY_SOURCE, ("typed",), None, times_kernels=False),
+    Dialect("8.2", 13, 7, _BY_FLAGS, _IMPLICIT, "implicit"),
+    Dialect("8.4", 13, 7, _BY_FLAGS, _IMPLICIT, "implicit"),
+    Dialect("8.5", 17, 8, _BY_FLAGS, _QDQ, "implicit"),
+    Dialect("8.6", 17, 8, _BY_FLAGS, _QDQ, "implicit", compatible=True),
+    Dialect("10", 20, 9, _BY_SOURCE, ("typed", *_QDQ), "implicit", compatible=True),
+    Dialect("11", 24, 12, _BY_SOURCE, ("typed",), "typed", compatible=True),
+    Dialect("rtx", 24, 12, _BY_SOURCE, ("typed",), None, times_kernels=False),
 )
 
 

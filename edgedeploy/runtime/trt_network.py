@@ -1,7 +1,7 @@
 """An ONNX file as TensorRT's network: parsed, checked, and told which batches will come."""
 
 import os
-from typing import Any, List, Tuple
+from typing import Any, List, Set, Tuple
 
 from . import trt_api
 from .errors import BuildError, FileError
@@ -42,7 +42,11 @@ def parse(trt: Any, builder: Any, log: Any, source: str, *, typed: bool) -> Tupl
     parser = trt.OnnxParser(network, log)
     if parser.parse(model):
         return network, parser
-    reasons = [_describe(parser.get_error(i)) for i in range(parser.num_errors)]
+    errors = [parser.get_error(i) for i in range(parser.num_errors)]
+    reasons = [_describe(error) for error in errors]
+    if not any(hasattr(error, "node_name") for error in errors):
+        more = _more_unsupported(trt, builder, log, model, {error.node() for error in errors})
+        reasons += [f"node number {number}: not supported either" for number in more]
     raise BuildError(
         f"{trt_api.describe(trt)} cannot parse {os.path.basename(source)}: "
         f"{'; '.join(reasons) or trt_api.said(log)}",
@@ -54,9 +58,23 @@ def _describe(error: Any) -> str:
     """Name the node where the version knows its name, else give its number."""
     if hasattr(error, "node_name") and error.node_name():
         where = f"node {error.node_name()!r} ({error.node_operator()})"
-    else:
+    elif error.node() >= 0:
         where = f"node number {error.node()}"
+    else:
+        where = "the file"
     return f"{where}: {error.code().name}: {error.desc()}"
+
+
+def _more_unsupported(trt: Any, builder: Any, log: Any, model: bytes, known: Set[int]) -> List[int]:
+    """List the nodes that an old parser, which stops at the first, does not read either.
+
+    It groups the nodes that it reads; what lies between the groups it does not.
+    """
+    network = builder.create_network(trt_api.network_flags(trt, typed=False))
+    parser = trt.OnnxParser(network, log)
+    _, groups = parser.supports_model(model)
+    read_ones = {number for numbers, _ in groups for number in numbers}
+    return sorted(set(range(max(read_ones, default=0))) - read_ones - known)
 
 
 def check_types(trt: Any, network: Any, how: Typing, source: str) -> None:
@@ -104,19 +122,23 @@ def add_profile(
     Raises:
         BuildError: There is not one image input, or its height and width are not known.
     """
-    image = network.get_input(0)
-    shape = tuple(image.shape)
-    if network.num_inputs != 1 or len(shape) != 4 or min(shape[1:]) < 1:
-        text = ", ".join("any" if length < 0 else str(length) for length in shape)
+    inputs = [network.get_input(i) for i in range(network.num_inputs)]
+    shape = tuple(inputs[0].shape) if len(inputs) == 1 else ()
+    if len(shape) != 4 or min(shape[1:]) < 1:
+        found = ", ".join(_show(tensor) for tensor in inputs) or "no input"
         raise BuildError(
-            f"the model has {network.num_inputs} input(s), {image.name!r} of shape ({text}); "
-            "TensorRT needs one of shape (any, 3, height, width)",
+            f"the model has {found}; TensorRT needs one input of shape (any, 3, height, width)",
             fix="give the size in pixels: --resolution 224, or --input-shape 3x224x224",
         )
     if shape[0] > 0:
         return shape, None
     sizes = [(n, *shape[1:]) for n in batch]
     profile = builder.create_optimization_profile()
-    profile.set_shape(image.name, *sizes)
+    profile.set_shape(inputs[0].name, *sizes)
     config.add_optimization_profile(profile)
     return sizes[1], profile
+
+
+def _show(tensor: Any) -> str:
+    lengths = ", ".join("any" if length < 0 else str(length) for length in tuple(tensor.shape))
+    return f"{tensor.name!r} of shape ({lengths})"
