@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ from edgedeploy.profiling import measuring as profiling
 from edgedeploy.reporting import markdown, table
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.runtime.runtime import Runtime
+from edgedeploy.trtexec import log as trtexec_log
+from edgedeploy.trtexec import records as trtexec_records
+from edgedeploy.trtexec import times as trtexec_times
 from edgedeploy.types import BuildSpec, Precision, QdqStyle, Target, correction_style
 
 if TYPE_CHECKING:
@@ -441,6 +445,47 @@ def profile(
         MeasurementError: The worker died or got stuck.
     """
     record = profiling.profile(folder, spec, shipped_accuracy=SHIPPED_ACCURACY, progress=progress)
+    return records.write(record, out), record
+
+
+def import_trtexec(
+    folder: Path, log: Path, times: Path | None, *, device: str | None, out: Path
+) -> tuple[Path, ProfileRecord]:
+    """Keep what trtexec measured of an artifact as a profile in ``out``.
+
+    Args:
+        folder: The artifact.
+        log: What trtexec printed.
+        times: What it exported; None: nothing.
+        device: Where it ran; None: the board that the artifact waits for.
+        out: Folder of the profiles.
+
+    Raises:
+        ArtifactError: The log is not of this artifact.
+        FileError: The log or the times are damaged, or not of one run.
+        MeasurementError: trtexec failed.
+        UsageError: Nobody says where it ran.
+    """
+    manifest = manifests.read(str(folder))
+    name = device or manifest.runs_on.get("device")
+    if name is None:
+        raise UsageError(
+            f"{folder} does not say where it was measured",
+            fix="pass --device, a board's name or local; edgedeploy devices lists them",
+        )
+    run = trtexec_log.read(log)
+    document = trtexec_records.document(
+        run,
+        None if times is None else trtexec_times.read(times),
+        manifest,
+        folder=folder,
+        device=devices.find(str(name)),
+        known=accuracy.find(folder, manifest, SHIPPED_ACCURACY),
+    )
+    finished_s = trtexec_records.finished_s(run)
+    when_s = time.time() if finished_s is None else finished_s  # noqa: TID251 -- a date
+    head = {"schema": records.SCHEMA, "created": records.timestamp(when_s)}
+    record = records.parse({**head, **document}, name=str(log))
     return records.write(record, out), record
 
 

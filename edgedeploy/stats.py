@@ -15,10 +15,16 @@ import numpy as np
 from edgedeploy.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edgedeploy.types import Array
 
 CONFIDENCE = 0.99
 _MOST_DRAWS = 100_000_000
+# What a measurement may show and still be believed, as shares of the median.
+_DRIFT = 0.10
+_SPREAD = 0.25
+_INTERVAL = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +196,37 @@ def spread(samples: Array) -> float:
     """
     width = percentile(samples, 0.75) - percentile(samples, 0.25)
     return width / percentile(samples, 0.5)
+
+
+def doubts(samples: Array, summary: Summary) -> Iterator[str]:
+    """Say what in a series makes it doubtful, one phrase each.
+
+    Args:
+        samples: ``(n,)`` in the order they were taken, n ≥ 1, all positive.
+        summary: Of the same samples, in any unit.
+    """
+    fewest = required_samples(0.90)
+    if len(samples) < fewest:
+        yield f"only {in_words(len(samples))}, {fewest} are the fewest that tell of the tail"
+    moved = drift(samples) if len(samples) >= 3 else 0.0
+    if abs(moved) > _DRIFT:
+        yield f"drift of {moved:+.0%} from the first third of the calls to the last"
+    width = spread(samples)
+    if width > _SPREAD:
+        yield f"unsteady: the middle half of the calls spans {width:.0%} of the median"
+    low, high = summary.p50_ci95
+    if (high - low) / 2 > _INTERVAL * summary.p50:
+        yield f"the median is known to ±{(high - low) / 2 / summary.p50:.0%} only"
+
+
+def in_words(samples: int) -> str:
+    """Return a number of samples in words.
+
+    Example:
+        >>> in_words(1), in_words(2)
+        ('1 sample', '2 samples')
+    """
+    return f"{samples} sample" if samples == 1 else f"{samples} samples"
 
 
 def _supported(samples: Array, q: float) -> float | None:

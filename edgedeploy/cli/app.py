@@ -21,6 +21,7 @@ from edgedeploy.cli import (
     making,
     measuring,
     training,
+    trtexec,
 )
 from edgedeploy.cli.output import print_error, wants_json
 from edgedeploy.errors import EdgeDeployError, EdgeDeployWarning, UsageError
@@ -47,6 +48,7 @@ calibrations.register(app)
 deploying.register(app)
 measuring.register(app)
 machines.register(app)
+trtexec.register(app)
 
 
 @app.callback(invoke_without_command=True)

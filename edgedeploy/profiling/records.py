@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgedeploy.errors import FileError
+from edgedeploy.errors import FileError, MeasurementError
 from edgedeploy.files import write_atomically
 from edgedeploy.profiling.verdict import LEVELS
 from edgedeploy.worker import samples as encoding
@@ -37,7 +37,10 @@ class ProfileRecord:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """Model, backend, precision and device: of two records with one key the later counts."""
+        """Model, backend, precision and device: of two records with one key the later counts.
+
+        What another program measured never counts against what edgedeploy did: see `source`.
+        """
         artifact, device = self.document["artifact"], self.document["device"]
         return (self.model, artifact["backend"], artifact["precision"], device["name"])
 
@@ -61,9 +64,25 @@ class ProfileRecord:
         """Why it is not ``"measured"``."""
         return tuple(self.document["verdict"]["reasons"])
 
+    @property
+    def source(self) -> str | None:
+        """The program that measured, e.g. ``"trtexec"``; None: edgedeploy itself."""
+        found = self.document.get("source")
+        return None if found is None else str(found)
+
     def samples_ns(self) -> Array:
-        """Return every sample in call order, ``(n,)`` int64."""
-        return np.array(encoding.decode(self.document["samples_ns"]), dtype=np.int64)
+        """Return every sample in call order, ``(n,)`` int64.
+
+        Raises:
+            MeasurementError: Another program measured, and none were kept.
+        """
+        text = self.document["samples_ns"]
+        if text is None:
+            raise MeasurementError(
+                f"{self.source} measured {self.model}, and none of its samples were kept",
+                fix="measure with edgedeploy profile, or import its times too",
+            )
+        return np.array(encoding.decode(text), dtype=np.int64)
 
 
 def parse(document: object, *, name: str) -> ProfileRecord:
@@ -86,10 +105,14 @@ def parse(document: object, *, name: str) -> ProfileRecord:
         value: object = document
         for key in path.split("."):
             value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
+        if value is None and path in _OURS_ALONE and "source" in document:
+            continue
         if not is_good(value):
             state = "is missing" if value is _ABSENT else f"is {str(value)[:60]!r}"
             raise FileError(f"{name} is damaged: {path} {state}", fix="measure it again")
     record = ProfileRecord(document)
+    if document["samples_ns"] is None:
+        return record
     try:
         count = len(encoding.decode(document["samples_ns"]))
     except ValueError as error:
@@ -184,6 +207,10 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(_is_text(item) for item in value)
 
 
+def _is_shape(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_positive_count, value))
+
+
 def _is_variant(value: object) -> bool:
     return isinstance(value, dict) and all(
         _is_amount(value.get(key)) for key in ("alpha", "resolution", "rho")
@@ -217,6 +244,7 @@ _FIELDS: dict[str, Callable[[object], bool]] = {
     "environment": _is_mapping,
     "scenario": _is_text,
     "inside": _is_texts,
+    "input_shape": lambda value: value is _ABSENT or _is_shape(value),
     **{f"latency_ms.{key}": _is_amount for key in ("p50", "mean", "std", "min", "max")},
     **{f"latency_ms.{key}": _or_none(_is_amount) for key in ("p90", "p95", "p99", "p99_9")},
     "latency_ms.count": _is_positive_count,
@@ -233,4 +261,14 @@ _FIELDS: dict[str, Callable[[object], bool]] = {
     "verdict.level": lambda value: value in LEVELS,
     "verdict.reasons": _is_texts,
     "samples_ns": lambda value: isinstance(value, str),
+    "source": lambda value: value is _ABSENT or _is_text(value),
 }
+# What other programs do not tell: null in what they measured, never in what edgedeploy did.
+_OURS_ALONE = (
+    "artifact.size_bytes",
+    "latency_ms.std",
+    "cold_start_ms.load",
+    "cold_start_ms.first_inference",
+    "memory_mb.engine",
+    "samples_ns",
+)

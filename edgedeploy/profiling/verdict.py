@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
 LEVELS = ("measured", "suspect", "invalid")
 
-_FEW = stats.required_samples(0.90)
-_DRIFT = 0.10
-_SPREAD = 0.25
-_INTERVAL = 0.05
 _OTHERS = 0.05
 _OTHERS_CPUS = 0.2
 
@@ -62,7 +58,7 @@ def judge(samples: Array, summary: Summary, conditions: Conditions) -> Verdict:
         conditions: Around them.
     """
     if len(samples) < 2:
-        return Verdict("invalid", (f"{_samples(len(samples))}: that is no distribution",))
+        return Verdict("invalid", (f"{stats.in_words(len(samples))}: that is no distribution",))
     if samples.min() <= 0:
         return Verdict("invalid", ("the clock saw no time pass during a call",))
     reasons = tuple(_doubts(samples, summary, conditions))
@@ -72,21 +68,7 @@ def judge(samples: Array, summary: Summary, conditions: Conditions) -> Verdict:
 def _doubts(samples: Array, summary: Summary, conditions: Conditions) -> Iterator[str]:
     if not conditions.settled:
         yield f"warm-up did not settle within {conditions.warm_up_s:.1f} s"
-    if len(samples) < _FEW:
-        yield f"only {_samples(len(samples))}, {_FEW} are the fewest that tell of the tail"
-    drift = stats.drift(samples) if len(samples) >= 3 else 0.0
-    if abs(drift) > _DRIFT:
-        yield f"drift of {drift:+.0%} from the first third of the calls to the last"
-    spread = stats.spread(samples)
-    if spread > _SPREAD:
-        yield f"unsteady: the middle half of the calls spans {spread:.0%} of the median"
-    low, high = summary.p50_ci95
-    if (high - low) / 2 > _INTERVAL * summary.p50:
-        yield f"the median is known to ±{(high - low) / 2 / summary.p50:.0%} only"
+    yield from stats.doubts(samples, summary)
     others = conditions.other_cpus
     if others is not None and others > max(_OTHERS_CPUS, _OTHERS * conditions.cpus):
         yield f"other processes kept {others:.1f} of {conditions.cpus} CPUs busy"
-
-
-def _samples(count: int) -> str:
-    return f"{count} sample" if count == 1 else f"{count} samples"

@@ -28,12 +28,13 @@ class Row:
         rho: Resolution over base resolution; None as alpha.
         backend: Word of the backend.
         precision: What was asked.
+        source: The program that measured, where it was not edgedeploy.
         device: Name of the board, or ``"local"``.
         p50_ms: Median latency.
         p99_ms: None with too few samples.
         throughput_ips: Images per second of this scenario.
         peak_rss_mb: The worker's largest resident memory, in 10⁶ bytes.
-        engine_mb: Size of the engine's files, in 10⁶ bytes.
+        engine_mb: Size of the engine's files, in 10⁶ bytes; None where nobody said.
         top1: Share from 0 to 1.
         top1_shipped: When the figure was measured, if it shipped with the model; else None.
         verdict: ``"measured"``, ``"suspect"`` or ``"invalid"``.
@@ -52,18 +53,24 @@ class Row:
     p99_ms: float | None
     throughput_ips: float | None
     peak_rss_mb: float | None
-    engine_mb: float
+    engine_mb: float | None
     top1: float | None
     top1_shipped: str | None
     verdict: str
     verdict_reasons: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
     setup: str = ""
+    source: str | None = None
 
     @property
     def name(self) -> str:
         """What a footnote calls this row."""
-        return f"{self.model} {self.backend} {self.precision}"
+        return f"{self.model} {self.by} {self.precision}"
+
+    @property
+    def by(self) -> str:
+        """The backend, and the program that measured it where that was not edgedeploy."""
+        return self.backend if self.source is None else f"{self.backend} ({self.source})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +93,12 @@ class Column:
 def rows(records: Iterable[ProfileRecord]) -> list[Row]:
     """Return the latest record of each model, backend, precision and device, sorted by model.
 
+    What another program measured is a row of its own, beside edgedeploy's.
     Numbers in names sort as numbers: ``…_96`` comes before ``…_112``.
     """
-    latest: dict[tuple[str, ...], ProfileRecord] = {}
+    latest: dict[tuple[str | None, ...], ProfileRecord] = {}
     for record in sorted(records, key=lambda record: record.created):
-        latest[record.key] = record
+        latest[(*record.key, record.source)] = record
     return sorted((_row(record) for record in latest.values()), key=_order)
 
 
@@ -162,22 +170,25 @@ def _row(record: ProfileRecord) -> Row:
             "rho": no_variant,
             "p99_ms": reasons.get("latency_ms.p99", "too few samples"),
             "top1": reasons.get("accuracy", "not evaluated: edgedeploy eval ARTIFACT --data DIR"),
-            "peak_rss_mb": "the system does not tell",
+            "peak_rss_mb": reasons.get("memory_mb.peak_rss", "the system does not tell"),
+            "engine_mb": reasons.get("memory_mb.engine", "not in the profile"),
         },
         setup=_setup(record),
+        source=record.source,
     )
 
 
 def _setup(record: ProfileRecord) -> str:
     document = record.document
     device, environment = document["device"], document["environment"]
-    threads = document.get("threads")
+    threads, shape = document.get("threads"), document.get("input_shape")
     parts = [
         f"{device['name']} ({device['model']})" if device["model"] else device["name"],
         str(environment.get("backend")),
-        f"Python {environment.get('python')}",
+        None if record.source else f"Python {environment.get('python')}",
         None if threads is None else f"{threads} threads",
-        f"scenario {document['scenario']}, batch 1" if "input_shape" in document else None,
+        None if shape is None else f"scenario {document['scenario']}, batch {shape[0]}",
+        None if record.source is None else f"{', '.join(document['inside'])} by {record.source}",
     ]
     return ", ".join(part for part in parts if part)
 
@@ -188,7 +199,7 @@ def _order(row: Row) -> tuple[object, ...]:
     natural = tuple(float(word) if i % 2 else word for i, word in enumerate(words))
     known = row.precision in _PRECISIONS
     place = _PRECISIONS.index(row.precision) if known else len(_PRECISIONS)
-    return (natural, row.backend, place, row.precision, row.device)
+    return (natural, row.backend, place, row.precision, row.device, row.source or "")
 
 
 def _write_ms(value: float | None) -> str | None:
@@ -211,7 +222,7 @@ def _fixed(value: float | None, decimals: int) -> str | None:
 # The dearest first: on a narrow terminal the last ones drop out. α and ρ also stand in the name.
 _COLUMNS = (
     Column("model", "model", lambda row: row.model, is_number=False),
-    Column("backend", "backend", lambda row: row.backend, is_number=False),
+    Column("backend", "backend", lambda row: row.by, is_number=False),
     Column("precision", "precision", lambda row: row.precision, is_number=False),
     Column("device", "device", lambda row: row.device, is_number=False),
     Column("p50 ms", "p50_ms", lambda row: f"{MARKS[row.verdict]}{_write_ms(row.p50_ms)}"),
