@@ -84,7 +84,11 @@ def acted_out(failing: Mapping[str, str]) -> Callable[..., dict[str, Any]]:
         if told["do"] == "agreement":
             return {"agreement": 0.5, "agreement_reason": None, "top1": 0.25, "pictures": 4}
         samples = encode(array("q", [1_000_000] * 10))
-        return {"samples": samples, "warmed": True, "device_bytes": 3}
+        stages = {"h2d": [0.1, 0.2, 0.3], "compute": [0.6], "d2h": [0.1], "graph": [0.5]}
+        return {
+            "samples": samples, "warmed": True, "device_bytes": 3, "no_graph": None,
+            "stages_ms": stages,
+        }  # fmt: skip
 
     return run
 
@@ -111,6 +115,11 @@ def test_what_was_not_measured_is_a_row_with_its_reason(parts: Any) -> None:
     assert "not measured: TensorRT built no engine: out of memory" in lines[0]
     assert len(lines) > 1
     assert max(map(len, lines)) <= 80
+
+
+def test_a_graph_that_was_asked_for_and_not_to_be_had_is_a_remark(parts: Any) -> None:
+    found = row(parts, no_graph="CUDA 9 has none")
+    assert parts.printing._remarks(found) == "typed; 28 layers in int8; no graph: CUDA 9 has none"
 
 
 def test_a_junit_report_becomes_cases(parts: Any) -> None:
@@ -168,6 +177,7 @@ def test_every_precision_is_measured_with_graphs_and_without(parts: Any, tmp_pat
     assert {r.agreement for r in found} == {0.5}
     assert {r.problem for r in found} == {None}
     assert {r.latency().p50_ms for r in found} == {1.0}
+    assert parts.printing._remarks(found[0]) == "h2d 0.200 + compute 0.600 + d2h 0.100"
 
 
 def test_what_fails_does_not_stop_the_rest(parts: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -111,10 +112,18 @@ def _remarks(found: Row) -> str:
     words = [
         found.int8_mode or "",
         runs,
+        _stages(found),
+        f"no graph: {found.no_graph}" if found.no_graph else "",
         "" if found.warmed else "the warm-up did not settle",
         "" if found.agreement is not None else found.agreement_reason or "",
     ]
     return "; ".join(word for word in words if word) or "–"
+
+
+def _stages(found: Row) -> str:
+    """Return the median of each stage."""
+    medians = {name: statistics.median(times) for name, times in found.stages_ms.items()}
+    return " + ".join(f"{name} {value:.3f}" for name, value in medians.items() if name != "graph")
 
 
 def _mega(size_bytes: int | None) -> float | None:

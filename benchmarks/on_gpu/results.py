@@ -77,6 +77,8 @@ class Row:
         warmed: Whether the warm-up settled.
         samples: Nanoseconds of each call, in call order, as `edgedeploy.worker.samples` writes
             them; ``""`` where there are none.
+        no_graph: Why no graph was replayed although it was asked for; None where one was.
+        stages_ms: Milliseconds of each of some calls by stage, as `TrtSession.stage_times` says.
         agreement: Share of pictures with the best answer of the FP32 engine; None with a reason.
         agreement_reason: Why it is None.
         top1: Share of right answers, where the pictures are labelled.
@@ -94,6 +96,8 @@ class Row:
     device_bytes: int | None = None
     warmed: bool | None = None
     samples: str = ""
+    no_graph: str | None = None
+    stages_ms: Mapping[str, Sequence[float]] = field(default_factory=dict)
     agreement: float | None = None
     agreement_reason: str | None = None
     top1: float | None = None

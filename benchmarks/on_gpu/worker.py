@@ -13,10 +13,9 @@ from edgedeploy.errors import EdgeDeployError
 from edgedeploy.images import open_images
 from edgedeploy.meters import board
 from edgedeploy.model_file import ModelHints
-from edgedeploy.runtime import cuda_memory, trt_api
+from edgedeploy.runtime import cuda_memory, trt, trt_api
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.runtime.preprocessing import Preprocessing
-from edgedeploy.runtime.runtime import Runtime
 from edgedeploy.types import BuildSpec, Precision
 from edgedeploy.worker import timing
 from edgedeploy.worker.profiling import random_batch
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 # What an ONNX file takes that does not say it.
 _RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3)
 _MIN_RUNS = 64
+_STAGE_RUNS = 200
 
 
 def machine() -> dict[str, Any]:
@@ -38,11 +38,11 @@ def machine() -> dict[str, Any]:
         MissingDependencyError: There is no TensorRT.
     """
     cuda = cuda_memory.open_gpu()
-    trt = trt_api.library()
+    library = trt_api.library()
     return {
         "gpu": cuda.gpu.name,
         "compute_capability": cuda.gpu.compute_capability,
-        "library": f"{trt.__name__} {trt.__version__}",
+        "library": trt_api.describe(library),
         "cuda": cuda.package,
         "board": board.detect().model,
         "python": platform.python_version(),
@@ -73,18 +73,28 @@ def build(model: str, precision: str, calib: str | None, out: str) -> dict[str, 
 
 
 def latency(folder: str, *, graphs: bool, duration_s: float) -> dict[str, Any]:
-    """Time bound calls of one image, as a profile does."""
-    batch = random_batch(manifests.read(folder), None, 1, seed=0)
-    cuda = cuda_memory.open_gpu()
-    before = cuda.free_memory()
-    with Runtime.load(folder, cuda_graphs=graphs) as runtime:
-        call = runtime.bind(batch)
-        call()
-        taken = before - cuda.free_memory()
+    """Time bound calls of one image, as a profile does; then the stages of some, by CUDA events."""
+    known = manifests.read(folder)
+    batch = random_batch(known, None, 1, seed=0)
+    before = cuda_memory.open_gpu().free_memory()
+    session = trt.load(folder, known, 1, graphs=graphs)
+    try:
+        call = session.bind(batch)
         warmed = timing.warm_up(call, timing.WarmUp())
+        taken = before - cuda_memory.open_gpu().free_memory()
         with timing.no_garbage_collection():
             samples = timing.time_calls(call, duration_s, _MIN_RUNS)
-    return {"samples": encode(samples.ns), "warmed": warmed.settled, "device_bytes": taken}
+        replayed = dict(session.described["cuda_graph"])
+        stages = session.stage_times(batch, _STAGE_RUNS)
+    finally:
+        session.close()
+    return {
+        "samples": encode(samples.ns),
+        "warmed": warmed.settled,
+        "device_bytes": taken,
+        "no_graph": replayed["reason"] if graphs and not replayed["used"] else None,
+        "stages_ms": stages,
+    }
 
 
 def agreement(folder: str, images: str) -> dict[str, Any]:
