@@ -11,8 +11,8 @@ from .preprocessing import COLORS, RESIZES, Preprocessing
 
 SCHEMA = "edgedeploy.artifact/1"
 MANIFEST = "manifest.json"
-_SOURCE = "source.onnx"
-_BESIDE = (_SOURCE, "calibration.cache", "build.log")
+SOURCE = "source.onnx"  # what a trt artifact's engine is built from
+_BESIDE = (SOURCE, "calibration.cache", "build.log")
 # What a document of another form makes the parser raise.
 _DAMAGED = (
     OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
@@ -198,7 +198,7 @@ def _parse(document: Dict[str, Any]) -> Manifest:
 def _may_wait(document: Dict[str, Any], files: Tuple[FileInfo, ...]) -> bool:
     """Return whether there is all that a board builds the engine from, and no builder's name."""
     built_by = document["runs_on"].get("library_version")
-    return document["backend"] == "trt" and built_by is None and _SOURCE in [f.name for f in files]
+    return document["backend"] == "trt" and built_by is None and SOURCE in [f.name for f in files]
 
 
 def parse_preprocessing(document: Optional[Dict[str, Any]]) -> Optional[Preprocessing]:

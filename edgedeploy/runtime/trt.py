@@ -1,19 +1,20 @@
 """TensorRT, or TensorRT-RTX: whichever built the artifact."""
 
-import contextlib
 import os
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, Optional, Tuple
 
-import numpy as np
-
-from . import cuda_memory, trt_api, trt_engine
-from .cuda_memory import Cuda, Gpu
-from .errors import ArtifactError, EdgeDeployError, UnsupportedError
+from . import cuda_memory, trt_api, trt_checks, trt_engine, trt_lean
+from .cuda_device import Cuda
+from .errors import ArtifactError, UnsupportedError
 from .manifest import Manifest
 from .session import Session
-from .trt_engine import BoundEngine
+from .trt_session import TrtSession
 
-_FLOAT_BYTES = 4
+__all__ = ["TrtSession", "load", "open_session", "version"]
+
+_SWITCHED_OFF = "it was switched off"
+_OF_ITS_OWN = "TensorRT-RTX captures its own"
+_MIB = 1 << 20
 
 
 def version() -> str:
@@ -25,214 +26,132 @@ def version() -> str:
     return str(trt_api.library().__version__)
 
 
-def load(folder: str, manifest: Manifest, threads: int, device: Optional[str] = None) -> Session:
+def load(
+    folder: str,
+    manifest: Manifest,
+    threads: int,
+    device: Optional[str] = None,
+    *,
+    graphs: bool = True,
+) -> Session:
     """Load an artifact's engine on GPU 0; see `edgedeploy.runtime.session`.
+
+    Args:
+        folder: The artifact.
+        manifest: Of it.
+        threads: Ignored; the GPU does the work.
+        device: Must be None.
+        graphs: Whether inferences may be replayed from CUDA graphs.
 
     Raises:
         MissingDependencyError: The library that built it is not installed.
-        UnsupportedError: There is no GPU here, or a device was asked for by name.
-        ArtifactError: It was built by another version or for another GPU, or is damaged.
+        UnsupportedError: There is no GPU here, it has no memory left, or a device was asked for.
+        ArtifactError: It has no engine yet, or one of another version or for another GPU, or is
+            damaged.
     """
-    del threads  # the GPU does the work
+    del threads
     if device is not None:
         raise UnsupportedError(
             f"device {device!r} was asked for, backend 'trt' runs on the first NVIDIA GPU",
             fix="leave device out; choose a GPU with the variable CUDA_VISIBLE_DEVICES",
         )
+    trt_checks.check_built(folder, manifest)
     built_by = str(manifest.runs_on.get("library"))
     trt = trt_api.library(built_by if trt_api.installed(built_by) else None)
-    check_library(folder, manifest, trt.__name__, str(trt.__version__))
-    return open_session(trt, cuda_memory.open_gpu(), folder, manifest)
+    trt_checks.check_library(folder, manifest, trt.__name__, str(trt.__version__))
+    return open_session(trt, cuda_memory.open_gpu(), folder, manifest, graphs=graphs)
 
 
-def open_session(trt: Any, cuda: Cuda, folder: str, manifest: Manifest) -> "TrtSession":
+def open_session(
+    trt: Any, cuda: Cuda, folder: str, manifest: Manifest, *, graphs: bool = True
+) -> TrtSession:
     """Load an artifact's engine with this library on this GPU.
 
     Raises:
         UnsupportedError: TensorRT does not start, or has no memory for the engine.
         ArtifactError: It was built for another GPU, or is damaged.
     """
-    check_gpu(folder, manifest, cuda.gpu)
+    trt_checks.check_gpu(folder, manifest, cuda.gpu)
     log = trt_api.logger(trt)
-    engine = deserialize(trt, log, folder, manifest)
-    context = engine.create_execution_context()
+    engine, owners = deserialize(trt, log, folder, manifest)
+    needed = trt_engine.memory_bytes(engine)
+    context, own_graphs = _context(trt, engine, graphs=graphs)
     if context is None:
+        free, total = cuda.memory()
         raise UnsupportedError(
-            f"{folder} loads, but TensorRT cannot run it: {trt_api.said(log)}",
-            fix="free GPU memory and try again",
+            f"{folder} loads, but TensorRT cannot run it: it works in {needed / _MIB:.1f} MiB, "
+            f"{free // _MIB} of {total // _MIB} MiB are free: {trt_api.said(log)}",
+            fix="end what else uses the GPU, on a Jetson also what else uses memory; or build it "
+            "again with a smaller --batch",
         )
-    described = {
-        "library": f"{trt.__name__} {trt.__version__}",
+    described: Dict[str, Any] = {
+        "library": trt_api.describe(trt),
         "device": cuda.gpu.name,
         "threads": None,
         "compute_capability": cuda.gpu.compute_capability,
         "cuda": cuda.package,
+        "memory_bytes": needed,
     }
-    return TrtSession(trt_engine.wrap(engine, context), cuda, described)
+    wrapped = trt_engine.wrap(engine, context)
+    wrapped.owners = owners
+    no_graphs = _OF_ITS_OWN if own_graphs else None if graphs else _SWITCHED_OFF
+    session = TrtSession(
+        wrapped, cuda, described, no_graphs=no_graphs, said=lambda: trt_api.said(log)
+    )
+    if own_graphs:
+        session.described["cuda_graph"] = {"used": True, "reason": _OF_ITS_OWN}
+    return session
 
 
-def check_library(folder: str, manifest: Manifest, library: str, here: str) -> None:
-    """Compare the library that built an artifact with the one that is here.
-
-    Raises:
-        ArtifactError: It is another library or version; TensorRT takes engines of its own only.
-    """
-    built = (manifest.runs_on.get("library"), manifest.runs_on.get("library_version"))
-    if built != (library, here):
-        raise ArtifactError(
-            f"{folder} was built by {built[0]} {built[1]}, this machine has {library} {here}",
-            fix=rebuild_fix(folder, manifest),
-        )
-
-
-def check_gpu(folder: str, manifest: Manifest, here: Gpu) -> None:
-    """Compare the GPU that an artifact is bound to, if any, with the one that is here.
-
-    Raises:
-        ArtifactError: It is another GPU, or another compute capability.
-    """
-    built = (manifest.runs_on.get("gpu"), manifest.runs_on.get("compute_capability"))
-    if built[0] is not None and built != tuple(here):
-        raise ArtifactError(
-            f"{folder} was built for {built[0]} (compute capability {built[1]}), this machine has "
-            f"{here.name} ({here.compute_capability})",
-            fix=rebuild_fix(folder, manifest),
-        )
-
-
-def deserialize(trt: Any, log: Any, folder: str, manifest: Manifest) -> Any:
-    """Return the engine; code that an engine file may carry is never run.
+def deserialize(trt: Any, log: Any, folder: str, manifest: Manifest) -> Tuple[Any, Tuple[Any, ...]]:
+    """Return the engine and what must outlive it; code that a file carries is never run.
 
     Raises:
         ArtifactError: TensorRT does not take the file; the problem says why.
         UnsupportedError: TensorRT does not start on this machine.
     """
     path = os.path.join(folder, manifest.engine)
+    fix = trt_checks.rebuild_fix(folder, manifest)
     try:
         with open(path, "rb") as file:
             plan = file.read()
     except OSError as error:
-        raise ArtifactError(
-            f"{path} cannot be read: {error.strerror}", fix=rebuild_fix(folder, manifest)
-        ) from error
-    engine = trt_api.make_runtime(trt, log).deserialize_cuda_engine(plan)
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}", fix=fix) from error
+    owners = [trt_api.make_runtime(trt, log)]
+    built = str(manifest.runs_on.get("library_version"))
+    if manifest.runs_on.get("version_compatible") and built != str(trt.__version__):
+        owners.append(trt_lean.load(owners[0], built, folder, fix))
+        owners[-1].engine_host_code_allowed = False
+    core = manifest.runs_on.get("dla_core")
+    if core is not None:
+        _use_dla(owners[-1], int(core), folder, fix)
+    engine = owners[-1].deserialize_cuda_engine(plan)
     if engine is None:
         raise ArtifactError(
-            f"{trt.__name__} {trt.__version__} does not load {path}: {trt_api.said(log)}",
-            fix=rebuild_fix(folder, manifest),
+            f"{trt_api.describe(trt)} does not load {path}: {trt_api.said(log)}", fix=fix
         )
-    return engine
+    return engine, tuple(owners)
 
 
-def rebuild_fix(folder: str, manifest: Manifest) -> str:
-    """Say how to build this artifact again, on this machine."""
-    command = f"edgedeploy build {manifest.model}.onnx --backend trt --{manifest.precision}"
-    if os.path.exists(os.path.join(folder, "source.onnx")):
-        # the name under which this folder of ours was imported, on a board perhaps another
-        return (
-            f"rebuild it here from its source.onnx: python3 -m {__package__}.trt_rebuild {folder} "
-            f"(or from the model: {command})"
+def _use_dla(runtime: Any, core: int, folder: str, fix: str) -> None:
+    if core >= runtime.num_DLA_cores:
+        raise ArtifactError(
+            f"{folder} was built for DLA core {core}, this machine has {runtime.num_DLA_cores}",
+            fix=fix,
         )
-    return f"rebuild it here: {command}"
+    runtime.DLA_core = core
 
 
-class TrtSession(Session):
-    """An engine with its buffers: pinned on the host, plain on the device, one stream.
+def _context(trt: Any, engine: Any, *, graphs: bool) -> Tuple[Any, bool]:
+    """Return an execution context, and whether TensorRT captures graphs itself.
 
-    Batches above the largest that the engine takes go in pieces.
+    TensorRT-RTX does, because it goes on compiling while it runs: a graph of ours would hold what
+    it had compiled by then.
     """
-
-    def __init__(self, engine: BoundEngine, cuda: Cuda, described: Dict[str, Any]) -> None:
-        self._engine = engine
-        self._cuda = cuda
-        self._largest = engine.largest
-        self._out_row = engine.set_shape((self._largest, *engine.row))[1:]
-        self._rows = self._largest  # that the context is set to
-        self._calls: Dict[int, Callable[[], None]] = {}
-        with contextlib.ExitStack() as undo:
-            self._undo = undo
-            self._stream = cuda.create_stream()
-            undo.callback(cuda.destroy_stream, self._stream)
-            self._device_in = self._allocate(engine.row)
-            self._device_out = self._allocate(self._out_row)
-            self._host_in = self._pin(self._largest, engine.row)
-            self._host_out = self._pin(self._largest, self._out_row)
-            engine.attach(self._device_in, self._device_out)
-            self._undo = undo.pop_all()
-        self.described = dict(described, largest_batch=self._largest)
-
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Infer, copying in and out of the pinned buffers."""
-        result = np.empty((len(batch), *self._out_row), dtype=np.float32)
-        for start in range(0, len(batch), self._largest):
-            piece = batch[start : start + self._largest]
-            rows = len(piece)
-            if rows not in self._calls:
-                self._calls[rows] = self._call(self._host_in[:rows], self._host_out[:rows])
-            self._host_in[:rows] = piece
-            self._calls[rows]()
-            result[start : start + rows] = self._host_out[:rows]
-        return result
-
-    def bind(self, batch: np.ndarray) -> Callable[[], None]:
-        """Return host-to-device copy, inference, device-to-host copy and the wait for them.
-
-        ``batch`` is copied into pinned memory here, once; that memory is freed by `close`.
-        """
-        source = self._pin(len(batch), self._engine.row)
-        source[:] = batch
-        return self._call(source, self._pin(len(batch), self._out_row))
-
-    def close(self) -> None:
-        """Wait for the GPU, then free everything; bound calls must not be called any more."""
-        self._calls.clear()
-        self._undo.callback(self._cuda.synchronize, self._stream)  # the last in is the first out
-        self._undo.close()
-        del self._engine, self._host_in, self._host_out
-
-    def _call(self, source: np.ndarray, result: np.ndarray) -> Callable[[], None]:
-        """Prepare a blocking call from pinned ``source`` to pinned ``result``."""
-        steps: List[Callable[[], None]] = []
-        for start in range(0, len(source), self._largest):
-            here = slice(start, start + self._largest)
-            steps.append(self._cuda.uploading(source[here], self._device_in, self._stream))
-            steps.append(self._inference(len(source[here])))
-            steps.append(self._cuda.downloading(self._device_out, result[here], self._stream))
-
-        def call() -> None:
-            for step in steps:
-                step()
-            self._cuda.synchronize(self._stream)
-
-        return call
-
-    def _inference(self, rows: int) -> Callable[[], None]:
-        # fewer rows than the engine takes: what is left on the device from before fills them
-        shape = (max(rows, self._engine.smallest), *self._engine.row)
-
-        def infer() -> None:
-            if self._rows != shape[0]:
-                self._engine.set_shape(shape)
-                self._rows = shape[0]
-            if not self._engine.enqueue(self._stream):
-                raise EdgeDeployError(
-                    f"TensorRT did not run a batch of shape {shape}",
-                    fix="free GPU memory and load the artifact again",
-                )
-
-        return infer
-
-    def _allocate(self, row: trt_engine.Shape) -> int:
-        address = self._cuda.allocate(self._largest * _size(row))
-        self._undo.callback(self._cuda.free, address)
-        return address
-
-    def _pin(self, rows: int, row: trt_engine.Shape) -> np.ndarray:
-        memory = self._cuda.allocate_pinned(rows * _size(row))
-        self._undo.callback(self._cuda.free_pinned, memory)
-        return memory.view(np.float32).reshape((rows, *row))
-
-
-def _size(row: trt_engine.Shape) -> int:
-    """Return the bytes of one float32 image or result."""
-    return int(np.prod(row, dtype=np.int64)) * _FLOAT_BYTES
+    if not graphs or not hasattr(engine, "create_runtime_config"):
+        return engine.create_execution_context(), False
+    config = engine.create_runtime_config()
+    if not hasattr(config, "cuda_graph_strategy"):
+        return engine.create_execution_context(), False
+    config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+    return engine.create_execution_context(config), True

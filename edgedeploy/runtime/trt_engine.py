@@ -15,8 +15,10 @@ class BoundEngine(ABC):
         row: Shape of one image, ``(3, H, W)``.
         smallest: Fewest images that a call takes.
         largest: Most images that a call takes.
+        owners: Objects of TensorRT that must outlive the engine.
     """
 
+    owners: Tuple[Any, ...] = ()
     row: Shape = ()
     smallest = 1
     largest = 1
@@ -114,6 +116,13 @@ def wrap(engine: Any, context: Any) -> BoundEngine:
     if hasattr(engine, "num_io_tensors"):
         return IoTensorEngine(engine, context)
     return BindingEngine(engine, context)
+
+
+def memory_bytes(engine: Any) -> int:
+    """Return the device memory that an engine works in, beside its weights and its batches."""
+    if hasattr(engine, "device_memory_size_v2"):  # 64 bits; TensorRT 11 has no other
+        return int(engine.device_memory_size_v2)
+    return int(engine.device_memory_size)
 
 
 def _one_each(inputs: List[Any], outputs: List[Any]) -> Tuple[Any, Any]:

@@ -7,13 +7,15 @@ code that reaches for a wrong name fails as it would on a board. The "engine" av
 from __future__ import annotations
 
 import enum
+import itertools
 from collections import deque
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgedeploy.runtime.cuda_memory import Cuda, Gpu
+from edgedeploy.errors import EdgeDeployError
+from edgedeploy.runtime.cuda_device import Cuda, Gpu, Memory, no_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,42 +23,80 @@ if TYPE_CHECKING:
     from edgedeploy.types import Array
 
 GENERATIONS = ("8.2.1", "8.4.1", "8.5.2", "8.6.1", "10.3.0", "10.13.0", "11.1.0")
+WORKING_BYTES = 3 << 20
 Type = enum.Enum("Type", ["FLOAT", "HALF", "INT8"])
 Mode = enum.Enum("Mode", ["NONE", "INPUT", "OUTPUT"])
 
 
 class FakeGpu(Cuda):
-    """Device memory in a dictionary, and one stream that does nothing before it is waited for."""
+    """Device memory in a dictionary, and one stream that does nothing before it is waited for.
+
+    Its clock goes on by one millisecond with every piece of work, whatever that is.
+    """
 
     package = "fake"
     gpu = Gpu("Orin", "8.7")
 
-    def __init__(self, *, budget_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        *,
+        budget_bytes: int = 1 << 30,
+        shares_memory: bool = False,
+        no_graphs: str | None = None,
+        capture_fails: str = "",
+    ) -> None:
+        self.shares_memory = shares_memory
+        self.no_graphs = no_graphs
+        self.capture_fails = capture_fails
         self.device: dict[int, Array] = {}
         self.pinned: list[int] = []
         self.streams: list[int] = []
+        self.events: dict[int, float] = {}
+        self.graphs: dict[int, list[tuple[str, Callable[[], None]]]] = {}
         self.queue: deque[Callable[[], None]] = deque()
         self.calls: list[str] = []
-        self._budget_bytes = budget_bytes
+        self.clock_ms = 0.0
+        self._capturing: list[tuple[str, Callable[[], None]]] | None = None
+        self._budget_bytes = self._total_bytes = budget_bytes
+        self._numbers = itertools.count(1)
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything was not given back."""
+        return any((self.device, self.pinned, self.streams, self.events, self.graphs))
+
+    @property
+    def captures(self) -> bool:
+        """Whether what is queued goes into a graph just now."""
+        return self._capturing is not None
+
+    def memory(self) -> Memory:
+        return Memory(self._budget_bytes, self._total_bytes)
 
     def allocate(self, size_bytes: int) -> int:
-        self._budget_bytes -= size_bytes
-        if self._budget_bytes < 0:
-            raise MemoryError("out of device memory")
-        address = 0x1000 * (len(self.device) + 1)
-        self.device[address] = np.full(size_bytes, 0xFF, np.uint8)
+        address = 0x1000 * next(self._numbers)
+        self.device[address] = self._take(size_bytes)
         return address
 
     def free(self, address: int) -> None:
-        del self.device[address]
+        self._budget_bytes += self.device.pop(address).nbytes
 
     def allocate_pinned(self, size_bytes: int) -> Array:
-        memory = np.full(size_bytes, 0xFF, np.uint8)
+        memory = self._take(size_bytes)
         self.pinned.append(memory.ctypes.data)
         return memory
 
+    def allocate_mapped(self, size_bytes: int) -> tuple[Array, int]:
+        assert self.shares_memory
+        memory = self.allocate_pinned(size_bytes)
+        address = 0x1000 * next(self._numbers)
+        self.device[address] = memory
+        return memory, address
+
     def free_pinned(self, memory: Array) -> None:
         self.pinned.remove(memory.ctypes.data)
+        at = memory.ctypes.data
+        self.device = {a: m for a, m in self.device.items() if m.ctypes.data != at}
 
     def create_stream(self) -> int:
         self.streams.append(7)
@@ -85,9 +125,55 @@ class FakeGpu(Cuda):
 
     def synchronize(self, stream: int) -> None:
         assert stream in self.streams
+        assert self._capturing is None, "CUDA refuses to wait for a stream that is capturing"
         self.calls.append("synchronize")
         while self.queue:
             self.queue.popleft()()
+
+    def create_event(self) -> int:
+        event = next(self._numbers)
+        self.events[event] = -1.0
+        return event
+
+    def destroy_event(self, event: int) -> None:
+        del self.events[event]
+
+    def record(self, event: int, stream: int) -> None:
+        assert stream in self.streams
+        assert event in self.events
+        self.queue.append(lambda: self.events.update({event: self.clock_ms}))
+
+    def elapsed_ms(self, start: int, end: int) -> float:
+        assert not self.queue
+        assert self.events[start] >= 0
+        return self.events[end] - self.events[start]
+
+    def capture(self, work: Callable[[], None], stream: int) -> int:
+        assert stream in self.streams
+        if self.no_graphs is not None or self.capture_fails:
+            raise EdgeDeployError(self.no_graphs or self.capture_fails, fix="no fix")
+        self._capturing = []
+        self.calls.append("capture")
+        try:
+            work()
+        finally:
+            captured, self._capturing = self._capturing, None
+        graph = next(self._numbers)
+        self.graphs[graph] = captured
+        return graph
+
+    def launching(self, graph: int, stream: int) -> Callable[[], None]:
+        assert stream in self.streams
+
+        def replay() -> None:
+            for _, work in self.graphs[graph]:
+                work()
+
+        return lambda: self._later("graph", replay)
+
+    def destroy_graph(self, graph: int) -> None:
+        assert not self.queue, "a graph that is running was destroyed"
+        del self.graphs[graph]
 
     def infer(self, source: int, result: int, shape: tuple[int, ...]) -> None:
         def compute() -> None:
@@ -98,9 +184,22 @@ class FakeGpu(Cuda):
 
         self._later("infer", compute)
 
+    def _take(self, size_bytes: int) -> Array:
+        if size_bytes > self._budget_bytes:
+            raise no_memory(size_bytes, "cudaMalloc: out of memory (error 2)", self.memory())
+        self._budget_bytes -= size_bytes
+        return np.full(size_bytes, 0xFF, np.uint8)
+
     def _later(self, name: str, work: Callable[[], None]) -> None:
+        def timed() -> None:
+            work()
+            self.clock_ms += 1.0
+
+        if self._capturing is not None:
+            self._capturing.append((name, work))
+            return
         self.calls.append(name)
-        self.queue.append(work)
+        self.queue.append(timed)
 
 
 class FakeContext:
@@ -172,10 +271,15 @@ def engine(
             inside.addresses["image"], inside.addresses["logits"], stream
         ),
     )
+    sizes = {} if generation.startswith("11") else {"device_memory_size": WORKING_BYTES}
+    if not generation.startswith(("8", "9")):
+        sizes["device_memory_size_v2"] = WORKING_BYTES
+    vars(old).update(sizes)
+    vars(new).update(sizes)
     if generation.startswith(("8.2", "8.4")):
         return old, old_context, inside
     if generation.startswith("8"):  # 8.5 to 9 have both
-        both = SimpleNamespace(**vars(old), **vars(new))
+        both = SimpleNamespace(**{**vars(old), **vars(new)})
         return both, SimpleNamespace(**vars(old_context), **vars(new_context)), inside
     return new, new_context, inside
 
@@ -193,3 +297,31 @@ def loadable(generation: str, gpu: FakeGpu, information: str = "") -> Any:
     made.inspector = SimpleNamespace(execution_context=None, get_engine_information=inspect)
     made.create_engine_inspector = lambda: made.inspector
     return made
+
+
+class FakeRuntime:
+    """A runtime that loads engines of its own version, and others through their lean runtime.
+
+    ``deserialised_by`` holds the runtime that was asked in the end.
+    """
+
+    num_DLA_cores = 2  # noqa: N815 -- TensorRT's name
+
+    def __init__(self, engine: Any, *, lean: str = "", name: str = "own") -> None:
+        self.engine_host_code_allowed = True
+        self.DLA_core: int | None = None
+        self.name = name
+        self.deserialised_by: list[FakeRuntime] = []
+        self._engine = engine
+        self._lean = lean
+
+    def load_runtime(self, path: str) -> FakeRuntime | None:
+        if path != self._lean:
+            return None
+        made = FakeRuntime(self._engine, name=path)
+        made.deserialised_by = self.deserialised_by
+        return made
+
+    def deserialize_cuda_engine(self, _plan: bytes) -> Any:
+        self.deserialised_by.append(self)
+        return self._engine

@@ -58,3 +58,9 @@ def test_two_outputs_are_refused(generation: str) -> None:
     engine, context, _ = fake_engine.engine(generation, FakeGpu(), outputs=2)
     with pytest.raises(ArtifactError, match="1 inputs and 2 outputs"):
         trt_engine.wrap(engine, context)
+
+
+@pytest.mark.parametrize("generation", fake_engine.GENERATIONS)
+def test_every_generation_tells_the_memory_that_an_engine_works_in(generation: str) -> None:
+    engine, _, _ = fake_engine.engine(generation, FakeGpu())
+    assert trt_engine.memory_bytes(engine) == fake_engine.WORKING_BYTES

@@ -30,6 +30,8 @@ PYTHON = {*dir(str), *dir(bytes), *dir(list), *dir(dict), *dir(set), *dir(OSErro
 OURS = {"enqueue"}  # of `trt_engine.BoundEngine`; TensorRT's plugins have one too
 FIX = "add it to tests/runtime/tensorrt_names.json under its owner, or it is a mistake"
 
+RTX_ONLY = ("99.0", None)
+
 # Owner.name -> first and last version that have it, None: older than 8.2, still there.
 # For 8.2 to 8.5 by NVIDIA's sources (python/src/infer/pyCore.cpp and pyInt8.cpp of the tags); what
 # is not here is in every version.
@@ -77,6 +79,7 @@ SPANS: dict[str, tuple[str | None, str | None]] = {
     "IBuilderConfig.builder_optimization_level": ("8.6", None),
     "IBuilderConfig.hardware_compatibility_level": ("8.6", None),
     "Runtime.engine_host_code_allowed": ("8.6", None),
+    "Runtime.load_runtime": ("8.6", None),
     "IBuilderConfig.progress_monitor": ("9.1", None),
     "IProgressMonitor.__init__": ("9.1", None),
     "IProgressMonitor.phase_finish": ("9.1", None),
@@ -87,6 +90,9 @@ SPANS: dict[str, tuple[str | None, str | None]] = {
     "ParserError.node_operator": ("10.0", None),
     "ICudaEngine.device_memory_size_v2": ("10.1", None),
     "HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY": ("10.9", None),
+    "ICudaEngine.create_runtime_config": ("10.11", None),
+    "CudaGraphStrategy.WHOLE_GRAPH_CAPTURE": RTX_ONLY,
+    "IRuntimeConfig.cuda_graph_strategy": RTX_ONLY,
 }
 DIALECTS = {
     "8.2": "8.2", "8.4": "8.4", "8.5": "8.5", "8.6.1": "8.6",
