@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from edgedeploy.types import Precision
 
 COLUMNS = ("device", "cannot", "TensorRT", "JetPack", "precisions", "DLA", "GPU", "memory")
-RELEASE_COLUMNS = ("JetPack", "L4T", "TensorRT", "CUDA", "Python", "precisions", "INT8", "DLA")
+RELEASE_COLUMNS = (
+    "JetPack",
+    "L4T",
+    "TensorRT",
+    "CUDA",
+    "Python",
+    "builds",
+    "precisions",
+    "INT8 mode",
+    "DLA",
+)
 
 
 def row(device: Device) -> tuple[str | None, ...]:
@@ -54,8 +64,8 @@ def facts(device: Device) -> tuple[tuple[str, str], ...]:
 def release_row(device: Device, jetpack: JetPack) -> tuple[str | None, ...]:
     """Return a JetPack of a device as cells under `RELEASE_COLUMNS`.
 
-    The column INT8 is the mode that ``auto`` takes; ``too old`` where edgedeploy does not support
-    that TensorRT.
+    The column "builds" says whether edgedeploy supports that TensorRT; "INT8 mode" is the one that
+    ``auto`` takes.
     """
     return (
         jetpack.jetpack,
@@ -63,7 +73,8 @@ def release_row(device: Device, jetpack: JetPack) -> tuple[str | None, ...]:
         jetpack.tensorrt,
         jetpack.cuda,
         jetpack.python,
-        _names(device.precisions) if jetpack.dialect else "too old",
+        "yes" if jetpack.dialect else "too old",
+        _names(device.precisions),
         devices.int8_mode(device, jetpack),
         _cores(device.dla_cores) if jetpack.dla else None,
     )

@@ -2,56 +2,47 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy import advice, backends, devices, optional, trial
-from edgedeploy.errors import EdgeDeployError
-from edgedeploy.meters import cpu, ina3221, nvml, rapl, tegrastats
-from edgedeploy.runtime import cuda_memory
-from edgedeploy.types import Precision
+from edgedeploy import (
+    advice,
+    backend_states,
+    backends,
+    board_advice,
+    device_rows,
+    devices,
+    jetpack,
+    optional,
+    readiness,
+    trial,
+)
+from edgedeploy.backend_states import BackendState
+from edgedeploy.errors import EdgeDeployError, UsageError
+from edgedeploy.meters import cpu, ina3221, memory, nvml, rapl, tegrastats
+from edgedeploy.meters.sysfs import SensorState
+from edgedeploy.runtime import cuda_memory, trt_api, trt_dialects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edgedeploy.advice import Advice, Gain
     from edgedeploy.devices import Here
-    from edgedeploy.meters.sysfs import SensorState
+    from edgedeploy.jetpack import Software
+    from edgedeploy.meters.cpu import Cpu
+    from edgedeploy.meters.memory import Memory
     from edgedeploy.runtime.cuda_memory import Cuda, Gpu
 
-_RTX = "tensorrt_rtx"
-_RTX_OLDEST = (7, 5)  # Turing
-# Precision -> what `ort.running_layers` calls it
-_RUNNING = {Precision.FP32: "float32", Precision.FP16: "float16", Precision.INT8: "int8"}
+_SENSORS = ("tegrastats", "ina3221", "rapl", "nvml")
+_NOT_EXAMINED = "not examined: --root shows the files of another machine"
+
 # Package -> its extra, and what does not work without it
 _OPTIONAL = {
     "h5py": ("export", "Keras weights cannot be read"),
     "safetensors": ("export", ".safetensors weights cannot be read"),
     "torch": ("train", "training and .pth weights do not work"),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendState:
-    """What a backend can do here.
-
-    Attributes:
-        version: Of its library, None if it does not load.
-        library: The package that drives it, None if there is none.
-        precisions: Those that really run here; empty if nothing does.
-        can_build: Whether `edgedeploy build` works with it.
-        can_run: Whether its artifacts run here.
-        reason: Why one of the two is not so; None if both are.
-    """
-
-    version: str | None = None
-    library: str | None = None
-    precisions: tuple[Precision, ...] = ()
-    can_build: bool = False
-    can_run: bool = False
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +59,19 @@ class Diagnosis:
 
     Attributes:
         here: The device.
+        software: Of a Jetson: what its JetPack brings, and what is installed; None elsewhere.
+        memory: Free and total; None where the kernel does not tell.
         backends: By name.
         sensors: By name.
         missing: What is not here.
         gains: How much faster INT8 is here; None where it was not measured.
-        advice: Why INT8 cannot help here, by backend, as far as it is known.
+        advice: Why INT8 cannot help here, by backend, as far as it is known; and what is wrong
+            with a board's software, or short on it.
     """
 
     here: Here
+    software: Software | None
+    memory: Memory | None
     backends: Mapping[str, BackendState]
     sensors: Mapping[str, SensorState]
     missing: tuple[Missing, ...]
@@ -86,6 +82,7 @@ class Diagnosis:
 def examine(
     root: str = "/",
     *,
+    elsewhere: bool = False,
     measure: bool = False,
     open_gpu: Callable[[], Cuda] = cuda_memory.open_gpu,
 ) -> Diagnosis:
@@ -93,47 +90,45 @@ def examine(
 
     Args:
         root: Where the file system starts, for device, processor and sensors.
+        elsewhere: ``root`` is another machine's, such as a mounted card: this machine's libraries,
+            packages and sensors say nothing about it and are left alone.
         measure: Time INT8 against the other types on the CPU too, a second or two per backend.
         open_gpu: Opens the NVIDIA GPU, or raises `EdgeDeployError` with the reason.
+
+    Raises:
+        UsageError: Another machine is to be measured.
     """
+    if elsewhere and measure:
+        raise UsageError(
+            f"--measure times this machine, and --root {root} is another's files",
+            fix="leave one of the two out",
+        )
     here = devices.here(root)
     missing: list[Missing] = []
-    gpu, gpu_problem = _find_gpu(open_gpu)
-    states = {
-        "ort": _examine("ort", missing, _examine_ort),
-        "openvino": _examine("openvino", missing, _examine_openvino),
-        "trt": _examine("trt", missing, lambda: _examine_trt(gpu, gpu_problem)),
-    }
-    sensors = {
-        "tegrastats": tegrastats.probe(root),
-        "ina3221": ina3221.probe(root),
-        "rapl": rapl.probe(root),
-        "nvml": nvml.probe(),
-    }
-    missing += _missing_sensors(sensors, has_gpu=gpu is not None)
-    missing += _missing_packages()
+    if elsewhere:
+        states = {name: BackendState(reason=_NOT_EXAMINED) for name in backends.names()}
+        sensors = {name: SensorState(available=False, reason=_NOT_EXAMINED) for name in _SENSORS}
+    else:
+        states, sensors = _examine_own(root, missing, open_gpu)
     processor = cpu.read(root)
     if not processor.multiplies_bytes_exactly:
         missing.append(_saturates())
     if here.facts.soc is not None and not here.device.is_jetson:
         missing.append(_unknown_jetson(here))
     gains = _gains(states, missing) if measure else None
+    software = jetpack.look(here, root) if here.device.is_jetson else None
     return Diagnosis(
         here=here,
+        software=software,
+        memory=memory.read(root),
         backends=states,
         sensors=sensors,
         missing=tuple(missing),
         gains=gains,
-        advice=tuple(
-            row
-            for name, state in states.items()
-            for row in advice.on_machine(
-                name,
-                runs=state.precisions if state.can_run else (),
-                cpu=processor,
-                device=here.device,
-                gains=gains or (),
-            )
+        advice=(
+            *_advise_int8(here, states, processor, gains or ()),
+            *_advise_board(here, software, None if elsewhere else states["trt"]),
+            *readiness.look(here.device, root=root, folder=Path(root if elsewhere else "build")),
         ),
     )
 
@@ -143,6 +138,8 @@ def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
     facts = diagnosis.here.facts
     return {
         "device": {"name": facts.name, "model": facts.model},
+        **_board_to_json(diagnosis),
+        "memory": diagnosis.memory._asdict() if diagnosis.memory else None,
         "backends": {
             name: {**asdict(state), "precisions": [p.value for p in state.precisions]}
             for name, state in diagnosis.backends.items()
@@ -155,6 +152,96 @@ def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "gains": None if diagnosis.gains is None else advice.to_json(diagnosis.gains),
         "advice": advice.to_json(diagnosis.advice),
     }
+
+
+def _board_to_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return what a Jetson is and has; of another machine only its TensorRT."""
+    here, software = diagnosis.here, diagnosis.software
+    facts, device = here.facts, here.device
+    if software is None:
+        own = _own_tensorrt(diagnosis.backends["trt"])
+        return {"board": None, "release": None, "tensorrt": own}
+    release = software.release
+    return {
+        "board": {
+            "title": device.title,
+            "module": facts.module,
+            "soc": device.soc,
+            "compute_capability": device.compute_capability,
+            "dla_cores": devices.dla_cores(device, facts.module),
+            "l4t": facts.l4t,
+            "jetpack": facts.jetpack,
+            "power_mode": facts.power_mode,
+        },
+        "release": device_rows.release_to_json(device, release) if release else None,
+        "tensorrt": jetpack.to_json(here, software),
+    }
+
+
+def _own_tensorrt(state: BackendState) -> dict[str, Any] | None:
+    """Return what this machine's TensorRT is and runs; None if it has none."""
+    if state.version is None:
+        return None
+    dialect = trt_dialects.of(trt_api.library())
+    return {
+        "expected": None,
+        "installed": state.version,
+        "source": state.library,
+        "cuda": None,
+        "pythons": [".".join(str(part) for part in jetpack.this_interpreter().version)],
+        "generation": dialect.name,
+        "precisions": [precision.value for precision in state.precisions],
+        "int8_mode": trt_dialects.int8_mode(dialect),
+    }
+
+
+def _examine_own(
+    root: str, missing: list[Missing], open_gpu: Callable[[], Cuda]
+) -> tuple[dict[str, BackendState], dict[str, SensorState]]:
+    """Load this machine's backends, try its sensors and list its packages."""
+    gpu, gpu_problem = _find_gpu(open_gpu)
+    states = {
+        "ort": _examine("ort", missing, backend_states.of_ort),
+        "openvino": _examine("openvino", missing, backend_states.of_openvino),
+        "trt": _examine("trt", missing, lambda: backend_states.of_trt(gpu, gpu_problem)),
+    }
+    sensors = {
+        "tegrastats": tegrastats.probe(root),
+        "ina3221": ina3221.probe(root),
+        "rapl": rapl.probe(root),
+        "nvml": nvml.probe(),
+    }
+    missing += _missing_sensors(sensors, has_gpu=gpu is not None)
+    missing += _missing_packages()
+    return states, sensors
+
+
+def _advise_int8(
+    here: Here, states: Mapping[str, BackendState], processor: Cpu, gains: tuple[Gain, ...]
+) -> tuple[Advice, ...]:
+    return tuple(
+        row
+        for name, state in states.items()
+        for row in advice.on_machine(
+            name,
+            runs=state.precisions if state.can_run else (),
+            cpu=processor,
+            device=here.device,
+            gains=gains,
+        )
+    )
+
+
+def _advise_board(
+    here: Here, software: Software | None, own: BackendState | None
+) -> tuple[Advice, ...]:
+    """Advise on a board; on this very machine also on the Python that runs this."""
+    if software is None:
+        return ()
+    if own is None:
+        return board_advice.advise(here, software)
+    interpreter = jetpack.this_interpreter()
+    return board_advice.advise(here, software, interpreter, loaded=own.version)
 
 
 def _gains(states: Mapping[str, BackendState], missing: list[Missing]) -> tuple[Gain, ...]:
@@ -175,78 +262,6 @@ def _examine(name: str, missing: list[Missing], look: Callable[[], BackendState]
     except EdgeDeployError as error:
         missing.append(Missing(error.problem, error.fix))
         return BackendState(library=backends.package(name), reason=error.problem)
-
-
-def _examine_ort() -> BackendState:
-    """Load a convolution of each type and see in which type it is left.
-
-    Raises:
-        EdgeDeployError: ONNX Runtime is not here, or does not load them.
-    """
-    version = backends.get("ort").version()
-    from edgedeploy.backends import ort
-
-    running = []
-    with tempfile.TemporaryDirectory() as folder:
-        for precision, kind in _RUNNING.items():
-            path = Path(folder, f"{precision.value}.onnx")
-            trial.write_convolution(path, precision)
-            if kind in [running for _, running in ort.running_layers(path)]:
-                running.append(precision)
-    return BackendState(
-        version=version,
-        library="onnxruntime",
-        precisions=tuple(running),
-        can_build=True,
-        can_run=True,
-    )
-
-
-def _examine_openvino() -> BackendState:
-    """Ask OpenVINO's devices which types they are built for.
-
-    Raises:
-        EdgeDeployError: OpenVINO is not here.
-    """
-    version = backends.get("openvino").version()
-    from edgedeploy.backends import openvino
-
-    names = openvino.capabilities()
-    return BackendState(
-        version=version,
-        library="openvino",
-        precisions=tuple(p for p in Precision if p.name in names),
-        can_build=True,
-        can_run=bool(names),
-        reason=None if names else "OpenVINO finds no device here that works",
-    )
-
-
-def _examine_trt(gpu: Gpu | None, gpu_problem: str | None) -> BackendState:
-    """Combine what the library builds with what the GPU runs."""
-    backend = backends.get("trt")
-    library = backends.package("trt")
-    builds_anywhere = library == _RTX
-    if gpu is None:
-        return BackendState(
-            version=backend.version(),
-            library=library,
-            can_build=builds_anywhere,
-            reason=gpu_problem,
-        )
-    capability = tuple(int(part) for part in gpu.compute_capability.split("."))
-    too_old = builds_anywhere and capability < _RTX_OLDEST
-    runs = devices.gpu_precisions(gpu.compute_capability)
-    return BackendState(
-        version=backend.version(),
-        library=library,
-        precisions=() if too_old else tuple(p for p in runs if p in backend.precisions()),
-        can_build=True,
-        can_run=not too_old,
-        reason=f"{gpu.name} has compute capability {gpu.compute_capability}, TensorRT-RTX needs 7.5"
-        if too_old
-        else None,
-    )
 
 
 def _find_gpu(open_gpu: Callable[[], Cuda]) -> tuple[Gpu | None, str | None]:

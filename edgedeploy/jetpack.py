@@ -131,18 +131,21 @@ def find_installed(root: str = "/") -> Installed:
     )
 
 
-def this_interpreter() -> Interpreter:
-    """Return the Python that runs this."""
-    config = sysfs.read_text(sysfs.join(sys.prefix, "pyvenv.cfg")) or ""
-    sees = re.search(r"^include-system-site-packages\s*=\s*true\s*$", config, re.I | re.M)
-    return Interpreter(sys.version_info[:2], sys.prefix != sys.base_prefix and sees is None)
+def this_interpreter(prefix: str = sys.prefix) -> Interpreter:
+    """Return the Python that runs this.
+
+    Args:
+        prefix: Where it is installed; a virtual environment has a file pyvenv.cfg there.
+    """
+    config = sysfs.read_text(sysfs.join(prefix, "pyvenv.cfg"))
+    sees = re.search(r"^include-system-site-packages\s*=\s*true\s*$", config or "", re.I | re.M)
+    return Interpreter(sys.version_info[:2], isolated=config is not None and sees is None)
 
 
 def to_json(here: Here, software: Software) -> dict[str, Any]:
     """Return what a board's TensorRT is and runs, as JSON values."""
     dialect, installed = software.dialect, software.installed
-    runs = here.device.precisions if dialect else ()
-    int8 = dialect is not None and here.device.int8
+    runs = here.device.precisions if software.tensorrt else ()
     return {
         "expected": software.release.tensorrt if software.release else None,
         "installed": installed.tensorrt,
@@ -151,7 +154,7 @@ def to_json(here: Here, software: Software) -> dict[str, Any]:
         "pythons": list(installed.pythons),
         "generation": dialect.name if dialect else None,
         "precisions": [precision.value for precision in runs],
-        "int8_mode": trt_dialects.int8_mode(dialect) if dialect and int8 else None,
+        "int8_mode": trt_dialects.int8_mode(dialect) if dialect and here.device.int8 else None,
     }
 
 
@@ -191,7 +194,7 @@ def _names(root: str) -> list[str]:
 
 
 def _size(path: Path) -> int | None:
-    """Return a file's size in bytes; None if it is not there."""
+    """Return the size of a file or folder in bytes; None if it is not there, or not to be seen."""
     try:
         return path.stat().st_size
     except (OSError, ValueError):
@@ -211,7 +214,7 @@ def _pythons(root: str) -> tuple[str, ...]:
         for name in sysfs.list_folder(sysfs.join(root, parent))
         if (match := _PYTHON.fullmatch(name))
         and any(
-            Path(sysfs.join(root, parent, name, inner, "tensorrt")).is_dir()
+            _size(Path(sysfs.join(root, parent, name, inner, "tensorrt"))) is not None
             for inner in ("dist-packages", "site-packages")
         )
     }

@@ -170,9 +170,9 @@ def _short_of_memory(here: memory.Memory | None, workspace_mb: int) -> list[Advi
 
 
 def _short_of_disk(folder: Path) -> list[Advice]:
-    existing = next((path for path in (folder, *folder.absolute().parents) if path.exists()), None)
     try:
-        free_mb = shutil.disk_usage(existing or "/").free >> 20
+        places = (folder, *folder.absolute().parents)
+        free_mb = shutil.disk_usage(next(path for path in places if path.exists())).free >> 20
     except OSError:
         return []
     if free_mb >= DISK_MB:

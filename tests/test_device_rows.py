@@ -62,9 +62,18 @@ def test_devices_command_shows_what_each_jetpack_brings_to_a_board(
     ]
     rows = {line.split()[0]: line.split() for line in lines[lines.index("") + 2 :]}
     assert rows["5.1.2"] == [
-        "5.1.2", "35.4.1", "8.5.2", "11.4", "3.8", "fp32", "fp16", "int8", "qdq", "2",
+        "5.1.2", "35.4.1", "8.5.2", "11.4", "3.8", "yes", "fp32", "fp16", "int8", "qdq", "2",
     ]  # fmt: skip
-    assert rows["4.6"] == ["4.6", "32.6.1", "8.0.1", "10.2", "3.6", "too", "old", "–", "2"]
+    assert rows["4.6"] == [
+        "4.6",
+        "32.6.1",
+        "8.0.1",
+        "10.2",
+        "3.6",
+        "too",
+        "old",
+        *["fp32", "fp16", "int8", "–", "2"],
+    ]
 
 
 @pytest.mark.parametrize("name", [device.name for device in devices.table()])

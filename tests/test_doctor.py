@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NoReturn, cast
 import pytest
 
 from edgedeploy import backends, doctor
-from edgedeploy.doctor import BackendState, Diagnosis, Missing
+from edgedeploy.backend_states import BackendState
+from edgedeploy.doctor import Diagnosis, Missing
 from edgedeploy.errors import MissingDependencyError, UnsupportedError
 from edgedeploy.meters import nvml
 from edgedeploy.meters.sysfs import SensorState
@@ -42,8 +43,9 @@ def _problems(diagnosis: Diagnosis) -> str:
 
 def test_json_has_the_shape_of_the_contract(tmp_path: Path) -> None:
     document = json.loads(json.dumps(doctor.to_json(_examine(plant(tmp_path, PC)))))
-    keys = ["device", "backends", "sensors", "missing", "gains", "advice"]
-    assert list(document) == keys
+    about = ["device", "board", "release", "tensorrt", "memory"]
+    assert list(document) == [*about, "backends", "sensors", "missing", "gains", "advice"]
+    assert (document["board"], document["release"], document["memory"]) == (None, None, None)
     assert document["gains"] is None
     assert document["device"] == {"name": "local", "model": "Intel(R) N100"}
     assert list(document["backends"]) == ["ort", "openvino", "trt"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,18 +23,82 @@ def doctor(
     measure: Annotated[
         bool, typer.Option("--measure", help="Time INT8 against the other types: 2 to 5 seconds.")
     ] = False,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Look at another machine's files, e.g. a mounted SD card of a Jetson.",
+            exists=True,
+            file_okay=False,
+            show_default="this machine",
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Say what this machine is, what runs here, whether INT8 helps, and what is missing."""
     from edgedeploy import doctor as examination
 
-    diagnosis = examination.examine(measure=measure)
+    where = "/" if root is None else str(root)
+    diagnosis = examination.examine(where, elsewhere=root is not None, measure=measure)
     document = examination.to_json(diagnosis)
     if json:
         print_json(document)
         return
-    print(f"device: {document['device']['name']} ({document['device']['model']})\n")
+    print(f"device: {document['device']['name']} ({document['device']['model']})")
+    _print_board(document)
+    if root is None:
+        _print_backends(document)
+    else:
+        print("\nbackends and sensors: not examined, these are the files of another machine")
+    for gain in diagnosis.gains or ():
+        print(f"{gain.backend} int8: {gain}, on half a MobileNet")
+    for row in document["advice"]:
+        print(f"\n{row['subject']}: {row['problem']}\n  {row['fix']}")
+    for row in document["missing"]:
+        print(f"\n{row['problem']}\n  fix: {row['fix']}")
+
+
+def _print_board(document: dict[str, Any]) -> None:
+    """Print what a Jetson is, what its JetPack brings and what is installed."""
+    board, release, tensorrt = (document[key] for key in ("board", "release", "tensorrt"))
+    if board is None:
+        if tensorrt is not None:
+            mode = tensorrt["int8_mode"]
+            print(
+                f"TensorRT: {tensorrt['source']} {tensorrt['installed']}, INT8 mode auto is {mode}"
+            )
+        return
+    cores = board["dla_cores"]
+    dla = f"{cores} DLA core{'s' * (cores > 1)}" if cores else "no DLA"
+    module = f"module {board['module']}, " if board["module"] else ""
+    print(f"board: {module}GPU sm {board['compute_capability']}, {dla}")
+    mode = f", power mode {board['power_mode']}" if board["power_mode"] else ""
+    print(f"system: Jetson Linux {board['l4t'] or '?'} (JetPack {board['jetpack'] or '?'}){mode}")
+    memory = document["memory"]
+    if memory is not None:
+        print(
+            f"memory: {memory['available_mb']} of {memory['total_mb']} MiB free; free swap: "
+            f"{memory['swap_free_mb']} MiB on disk, {memory['zram_free_mb']} MiB on zram"
+        )
+    brings = release or {"tensorrt": None, "cuda": None, "python": None}
+    print()
+    print_table(
+        ("software", f"JetPack {board['jetpack'] or '?'} brings", "installed"),
+        [
+            ("TensorRT", brings["tensorrt"], tensorrt["installed"]),
+            ("CUDA", brings["cuda"], tensorrt["cuda"]),
+            ("Python of TensorRT", brings["python"], ", ".join(tensorrt["pythons"]) or None),
+        ],
+    )
+    print()
+    runs = " ".join(tensorrt["precisions"]) or "nothing"
+    int8 = f"; INT8 mode auto is {tensorrt['int8_mode']}" if tensorrt["int8_mode"] else ""
+    old = "" if tensorrt["generation"] or runs == "nothing" else "; too old for edgedeploy"
+    print(f"TensorRT runs here: {runs}{int8}{old}")
+
+
+def _print_backends(document: dict[str, Any]) -> None:
     backends, sensors = document["backends"], document["sensors"]
+    print()
     print_table(
         ("backend", "builds", "runs", "precisions", "version"),
         [
@@ -42,7 +107,7 @@ def doctor(
                 _yes(state["can_build"]),
                 _yes(state["can_run"]),
                 " ".join(state["precisions"]) or None,
-                state["version"],
+                state["version"] and state["version"].split("-")[0],
             )
             for name, state in backends.items()
         ],
@@ -53,12 +118,6 @@ def doctor(
     for name, state in [*backends.items(), *sensors.items()]:
         if state["reason"]:
             print(f"{name}: {state['reason']}")
-    for gain in diagnosis.gains or ():
-        print(f"{gain.backend} int8: {gain}, on half a MobileNet")
-    for row in document["advice"]:
-        print(f"\n{row['subject']}: {row['problem']}\n  {row['fix']}")
-    for row in document["missing"]:
-        print(f"\n{row['problem']}\n  fix: {row['fix']}")
 
 
 def devices(
