@@ -196,9 +196,10 @@ class _Theirs:
         return False
 
     def _is_maker(self, function: ast.expr) -> bool:
-        names = {ast.Name: "id", ast.Attribute: "attr"}
-        field = names.get(type(function))
-        return field is not None and getattr(function, field) in self._makers
+        """Return whether it is ``f``, ``self.f`` or ``trt_….f`` of a function that returns Any."""
+        *modules, name = _chain(function) or [""]
+        ours = all(module == "self" or module.startswith("trt_") for module in modules)
+        return ours and name in self._makers
 
     def _learn(self, node: ast.AST) -> None:
         if isinstance(node, ast.Assign) and self.holds(node.value):
