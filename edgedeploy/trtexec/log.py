@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgedeploy.errors import FileError, MeasurementError
+from edgedeploy.trtexec.summary import NUMBER, DamagedError, number, timing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from edgedeploy.trtexec.summary import Timing
 
 _MOST_BYTES = 1 << 28
 _LONGEST_LINE = 4096
-_LARGEST = 1e9
 _AGAIN = "measure again and keep all that trtexec prints: trtexec … > run.log 2>&1"
 
 _BANNER = re.compile(
@@ -29,18 +31,11 @@ _BANNER = re.compile(
 )
 _LINE = re.compile(r"(?:\[(\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d)\] )?\[([VIWEF])\] ?(.*)", re.ASCII)
 _HEADER = re.compile(r"=== (.+) ===")
-_NUMBER = r"(\d{1,30}(?:\.\d{1,30})?(?:e[+-]?\d{1,3})?)"
-_TIMES = re.compile(
-    rf"min = {_NUMBER} ms, max = {_NUMBER} ms, mean = {_NUMBER} ms, median = {_NUMBER} ms"
-    rf"((?:, percentile\({_NUMBER}%\) = {_NUMBER} ms)*)",
-    re.ASCII,
-)
-_PERCENTILE = re.compile(rf"percentile\({_NUMBER}%\) = {_NUMBER} ms", re.ASCII)
-_WARM_UP = re.compile(rf"Warmup completed (\d{{1,12}}) queries over {_NUMBER} ms", re.ASCII)
-_TRACE = re.compile(rf"Timing trace has (\d{{1,12}}) queries over {_NUMBER} s", re.ASCII)
-_THROUGHPUT = re.compile(rf"{_NUMBER} qps", re.ASCII)
+_WARM_UP = re.compile(rf"Warmup completed (\d{{1,12}}) queries over {NUMBER} ms", re.ASCII)
+_TRACE = re.compile(rf"Timing trace has (\d{{1,12}}) queries over {NUMBER} s", re.ASCII)
+_THROUGHPUT = re.compile(rf"{NUMBER} qps", re.ASCII)
 _SIZE = re.compile(
-    rf"(?:\[TRT\] Loaded engine size:|Created engine with size:) {_NUMBER} (?:MiB|MB)", re.ASCII
+    rf"(?:\[TRT\] Loaded engine size:|Created engine with size:) {NUMBER} (?:MiB|MB)", re.ASCII
 )
 # up to 8.4: Created input binding for …; later: Input binding for … is created.
 _TENSOR = re.compile(
@@ -63,25 +58,6 @@ _SECTIONS = (
     "Reporting Options",
     "Device Information",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """One line of the summary, in milliseconds, by trtexec's own rules.
-
-    Attributes:
-        min: Smallest.
-        max: Largest.
-        mean: Average.
-        median: Of an even number, the mean of the two in the middle.
-        percentiles: By percent, e.g. ``{99.0: 91.5}``: ``sorted[n - 1 - int((1 - p) * n)]``.
-    """
-
-    min: float
-    max: float
-    mean: float
-    median: float
-    percentiles: Mapping[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +154,13 @@ def parse(text: str, *, name: str) -> Run:
         MeasurementError: trtexec failed.
     """
     found = _Found()
-    for line in text.split("\n"):
-        found.take(_printable(line[:_LONGEST_LINE].rstrip()))
-    _check_ending(found, name)
     try:
+        for line in text.split("\n"):
+            found.take(_printable(line[:_LONGEST_LINE].rstrip()))
+        _check_ending(found, name)
         return _run(found)
-    except _DamagedError as error:
+    except DamagedError as error:
         raise FileError(f"{name} is damaged: {error}", fix=_AGAIN) from error
-
-
-class _DamagedError(Exception):
-    """A line is not what it must be, or missing."""
 
 
 @dataclass(slots=True)
@@ -244,7 +216,7 @@ class _Found:
             self.tensors[tensor[1].lower()].append(Tensor(tensor[2], shape))
         elif (size := _SIZE.match(said)) is not None:
             if self.engine_mib is None:  # the first is that of the file
-                self.engine_mib = _number(size[1])
+                self.engine_mib = number(size[1])
         else:
             self.warm_up = _WARM_UP.fullmatch(said) or self.warm_up
             self.trace = _TRACE.fullmatch(said) or self.trace
@@ -278,13 +250,13 @@ def _check_ending(found: _Found, name: str) -> None:
 def _run(found: _Found) -> Run:
     (banner,) = found.started
     if found.warm_up is None or found.trace is None:
-        raise _DamagedError("it does not say how many queries were timed")
+        raise DamagedError("it does not say how many queries were timed")
     throughput = _THROUGHPUT.fullmatch(found.summary.get("Throughput", ""))
     if throughput is None:
-        raise _DamagedError(f"the throughput is {found.summary.get('Throughput')!r}")
+        raise DamagedError(f"the throughput is {found.summary.get('Throughput')!r}")
     queries = int(found.trace[1])
     if queries < 1:
-        raise _DamagedError("no query was timed")
+        raise DamagedError("no query was timed")
     return Run(
         version=_version(banner[2]),
         build=banner[3],
@@ -294,10 +266,10 @@ def _run(found: _Found) -> Run:
         outputs=tuple(found.tensors["output"]),
         queries=queries,
         warm_up_queries=int(found.warm_up[1]),
-        warm_up_ms=_number(found.warm_up[2]),
-        seconds=_number(found.trace[2]),
-        throughput_qps=_number(throughput[1]),
-        timings={key: _timing(title, found.summary) for title, key in _METRICS.items()},
+        warm_up_ms=number(found.warm_up[2]),
+        seconds=number(found.trace[2]),
+        throughput_qps=number(throughput[1]),
+        timings={key: timing(title, found.summary) for title, key in _METRICS.items()},
         warnings=tuple(found.warnings),
         engine_mib=found.engine_mib,
         finished=found.finished,
@@ -309,37 +281,6 @@ def _version(digits: str) -> tuple[int, int, int]:
     if len(digits) == 4:
         return (int(digits[0]), int(digits[1]), int(digits[2:]))
     return (int(digits[:2]), int(digits[2:4]), int(digits[4:]))
-
-
-def _timing(title: str, summary: Mapping[str, str]) -> Timing:
-    line = summary.get(title)
-    if line is None:
-        raise _DamagedError(f"the summary has no line {title!r}")
-    match = _TIMES.fullmatch(line)
-    if match is None:
-        raise _DamagedError(f"the line {title!r} reads {line[:80]!r}")
-    timing = Timing(
-        min=_number(match[1]),
-        max=_number(match[2]),
-        mean=_number(match[3]),
-        median=_number(match[4]),
-        percentiles=dict(_percentiles(match[5])),
-    )
-    if not timing.min <= timing.median <= timing.max:
-        raise _DamagedError(f"the line {title!r} has a median that is not between its ends")
-    return timing
-
-
-def _percentiles(text: str) -> Iterator[tuple[float, float]]:
-    for percent, value in _PERCENTILE.findall(text):
-        yield _number(percent), _number(value)
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if value > _LARGEST:
-        raise _DamagedError(f"{text} is too large a number")
-    return value
 
 
 def _printable(line: str) -> str:

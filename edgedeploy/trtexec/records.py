@@ -14,29 +14,24 @@ import numpy as np
 
 import edgedeploy
 from edgedeploy import stats
-from edgedeploy.errors import FileError
 from edgedeploy.runtime import trt_options
-from edgedeploy.trtexec import matching
+from edgedeploy.trtexec import matching, reading, verdict
 from edgedeploy.worker import samples as encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edgedeploy.devices import Device
     from edgedeploy.runtime.manifest import Manifest
-    from edgedeploy.trtexec.log import Run, Timing
+    from edgedeploy.trtexec.log import Run
+    from edgedeploy.trtexec.summary import Timing
     from edgedeploy.trtexec.times import Times
-    from edgedeploy.types import Array
 
 SOURCE = "trtexec"
 
 _SHARES = {"p90": 0.90, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 _MIB_MB = (1 << 20) / 1e6
-# trtexec's own limit: above it the host is what the GPU waits for.
-_HOST_BOUND = 0.8
-# Six digits are written; the largest is found again among the times but for the last of them.
-_DIGITS = 1e-5
 _NOT_MEASURED = "trtexec does not measure it"
 
 
@@ -64,8 +59,8 @@ def document(
         FileError: The times are of another run than the log.
     """
     doubts = matching.check(run, manifest, folder, device)
-    kept = None if times is None else _matched(times, run)
-    inside = ["h2d", "compute", "d2h"] if _transfers(run) else ["compute"]
+    kept = None if times is None else reading.matched(times, run)
+    inside = ["h2d", "compute", "d2h"] if reading.transfers(run) else ["compute"]
     batch = (
         run.inputs[0].shape[0] if run.inputs else trt_options.from_json(manifest.options).batch[1]
     )
@@ -76,25 +71,8 @@ def document(
         "source": SOURCE,
         "model": manifest.model,
         "variant": manifest.variant,
-        "artifact": {
-            "backend": manifest.backend,
-            "precision": manifest.precision,
-            "runs": manifest.runs,
-            "sha256": manifest.sha256,
-            "size_bytes": size_bytes,
-        },
-        "device": {
-            "name": device.name,
-            "model": run.option("Device Information", "Selected Device") or None,
-            "power_mode": None,
-            "clocks": None,
-        },
-        "environment": {
-            "edgedeploy": edgedeploy.__version__,
-            "backend": f"tensorrt {_dotted(run)}",
-            "engine_device": _engine_device(run),
-        },
-        "scenario": "single" if _is_one_by_one(run) else "queued",
+        **_subject(run, manifest, device, size_bytes),
+        "scenario": "single" if reading.is_one_by_one(run) else "queued",
         "inside": inside,
         "input_shape": [batch, *(length or 1 for length in manifest.input.shape[1:])],
         "threads": None,
@@ -113,9 +91,9 @@ def document(
         "power_reason": "trtexec measures no power; tegrastats beside it does",
         "energy_mj_per_inference": None,
         "accuracy": known,
-        "verdict": _verdict(run, kept, doubts),
+        "verdict": verdict.judge(run, kept, doubts),
         "reasons": {**reasons, **_reasons(known, size_bytes, engine_mb)},
-        "samples_ns": None if kept is None else encoding.encode(array("q", _ns(kept).tolist())),
+        "samples_ns": None if kept is None else _encoded(kept),
         SOURCE: _facts(run, kept),
     }
 
@@ -134,64 +112,10 @@ def finished_s(run: Run) -> float | None:
         return None
 
 
-def _matched(times: Times, run: Run) -> Times:
-    """Return the timed queries, those that the log speaks of.
-
-    Raises:
-        FileError: They are not those of the log.
-    """
-    count = len(times.latency_ms)
-    timed = times.last(run.queries)
-    printed = run.timings["latency"]
-    same = all(
-        abs(float(found) - said) <= _DIGITS * max(said, 1e-3) + 1e-6
-        for found, said in (
-            (timed.latency_ms.min(), printed.min),
-            (timed.latency_ms.max(), printed.max),
-        )
-    )
-    if count not in (run.queries, run.queries + run.warm_up_queries) or not same:
-        raise FileError(
-            f"the times are of another run than the log: {count} queries of "
-            f"{timed.latency_ms.min():g} to {timed.latency_ms.max():g} ms, the log says "
-            f"{run.queries} of {printed.min:g} to {printed.max:g} ms",
-            fix="pass the log and the times of one run; measure again if one was overwritten",
-        )
-    return timed
-
-
-def _ns(times: Times) -> Array:
-    return np.rint(times.latency_ms * 1e6).astype(np.int64)
-
-
-def _transfers(run: Run) -> bool:
-    """Return whether copies are inside the latency.
-
-    Raises:
-        FileError: The log does not say: it is not trusted to be of a version's default.
-    """
-    said = run.option("Inference Options", "Data transfers")
-    if said not in ("Enabled", "Disabled"):
-        raise FileError(
-            f"the log says {said!r} of data transfers, so what a latency holds is not known",
-            fix="keep all that trtexec prints, its options too: trtexec … > run.log 2>&1",
-        )
-    return said == "Enabled"
-
-
-def _is_one_by_one(run: Run) -> bool:
-    return run.option("Inference Options", "ExposeDMA") == "Enabled" and _streams(run) == "1"
-
-
-def _streams(run: Run) -> str:
-    options = run.sections.get("Inference Options", {})
-    return options.get("Inference Streams") or options.get("Streams") or "1"
-
-
 def _latency(run: Run, times: Times | None) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the statistics, and why some are null."""
     if times is not None:
-        summary = stats.summarise(_ns(times) / 1e6)
+        summary = stats.summarise(reading.ns(times) / 1e6)
         found: dict[str, Any] = {
             **asdict(summary),
             "p50_ci95": list(summary.p50_ci95),
@@ -233,6 +157,35 @@ def _as_printed(timing: Timing, count: int) -> dict[str, Any]:
     }
 
 
+def _subject(
+    run: Run, manifest: Manifest, device: Device, size_bytes: int | None
+) -> dict[str, Any]:
+    return {
+        "artifact": {
+            "backend": manifest.backend,
+            "precision": manifest.precision,
+            "runs": manifest.runs,
+            "sha256": manifest.sha256,
+            "size_bytes": size_bytes,
+        },
+        "device": {
+            "name": device.name,
+            "model": run.option("Device Information", "Selected Device") or None,
+            "power_mode": None,
+            "clocks": None,
+        },
+        "environment": {
+            "edgedeploy": edgedeploy.__version__,
+            "backend": f"tensorrt {_dotted(run)}",
+            "engine_device": _engine_device(run),
+        },
+    }
+
+
+def _encoded(times: Times) -> str:
+    return encoding.encode(array("q", reading.ns(times).tolist()))
+
+
 def _timer_ns(run: Run) -> float:
     """Return how fine the times are: float32 milliseconds since the run began get coarser."""
     return float(np.spacing(np.float32(run.seconds * 1e3 + run.warm_up_ms))) * 1e6
@@ -247,41 +200,6 @@ def _engine_mb(run: Run, size_bytes: int | None) -> float | None:
 def _engine_device(run: Run) -> str:
     core = run.option("System Options", "DLACore")
     return f"DLA {core}" if core else "GPU"
-
-
-def _verdict(run: Run, times: Times | None, doubts: tuple[str, ...]) -> dict[str, Any]:
-    if run.queries < 2:
-        return {"level": "invalid", "reasons": ["1 sample: that is no distribution"]}
-    if run.timings["latency"].min <= 0:
-        return {"level": "invalid", "reasons": ["the clock saw no time pass during a query"]}
-    return {"level": "suspect", "reasons": [*_suspicions(run, times), *doubts]}
-
-
-def _suspicions(run: Run, times: Times | None) -> Iterator[str]:
-    yield "clocks, temperatures and power mode are not known: trtexec notes none"
-    if times is None:
-        yield "no times were exported: whether they were steady is not known"
-        fewest = stats.required_samples(0.90)
-        if run.queries < fewest:
-            yield f"only {run.queries} samples, {fewest} are the fewest that tell of the tail"
-    else:
-        samples = _ns(times)
-        yield from stats.doubts(samples, stats.summarise(samples / 1e6))
-    for warning in run.warnings:
-        yield f"trtexec says: {warning[:200]}"
-    enqueue, compute = (run.timings[key].median for key in ("enqueue", "compute"))
-    told = any("bound by Enqueue Time" in warning for warning in run.warnings)
-    if enqueue > _HOST_BOUND * compute and not told:
-        yield (
-            f"bound by the host: handing a query over takes {enqueue:g} ms, computing it "
-            f"{compute:g} ms; --cuda-graph may help"
-        )
-    if _streams(run) != "1":
-        yield f"{_streams(run)[:20]} streams shared the GPU: each query waited for the others"
-    for pause in ("Sleep time", "Idle time"):
-        length = run.option("Inference Options", pause)
-        if length not in ("", "0ms"):
-            yield f"{pause.lower()} of {length[:20]} between queries lets the clocks fall"
 
 
 def _reasons(
@@ -317,12 +235,12 @@ def _facts(run: Run, times: Times | None) -> dict[str, Any]:
         "finished": run.finished,
         "clock": "CUDA events; enqueue is host time",
         "latency_is": "h2d + compute + d2h, waits between them left out"
-        if _transfers(run)
+        if reading.transfers(run)
         else "compute",
         "cuda_graph": options.get("CUDA Graph"),
         "spin_wait": options.get("Spin-wait"),
         "expose_dma": options.get("ExposeDMA"),
-        "streams": _streams(run),
+        "streams": reading.streams(run),
         "duration": options.get("Duration"),
         "iterations": options.get("Iterations"),
         "device": dict(run.sections.get("Device Information", {})),
