@@ -63,10 +63,12 @@ def _release(here: Here, software: Software) -> Iterator[Advice]:
     if software.release is None and device.jetpacks:
         known = f"JetPack {facts.jetpack}" if facts.jetpack else "its JetPack is unknown"
         linux = f"Jetson Linux {facts.l4t}" if facts.l4t else "no Jetson Linux release is named"
+        is_preview = (facts.jetpack or "").endswith(("DP", "EA"))
         yield Advice(
             "jetpack",
             f"{linux} ({known}) is not in the table for {device.title}",
-            f"a preview is best replaced by a release: edgedeploy devices {device.name}",
+            ("replace the preview by a release" if is_preview else "what is installed counts")
+            + f"; the releases that are known: edgedeploy devices {device.name}",
         )
     if software.tensorrt is not None and software.dialect is None:
         oldest, newest = trt_dialects.DIALECTS[0].name, device.jetpacks[0]

@@ -42,7 +42,7 @@ NANO_JETPACK_4_6: Tree = {
     "proc/device-tree/compatible": b"nvidia,p3449-0000-b00+p3448-0000-b00\0nvidia,jetson-nano\0"
     b"nvidia,tegra210\0",
     "proc/device-tree/model": b"NVIDIA Jetson Nano Developer Kit\0",
-    "proc/meminfo": "MemTotal:        4059444 kB\nMemAvailable:     912344 kB\n",
+    "proc/meminfo": "MemTotal:        4059444 kB\nMemAvailable:     702344 kB\n",
     "proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n"
     + "".join(f"/dev/zram{i}  partition\t507428\t0\t5\n" for i in range(4)),
     "etc/nv_tegra_release": "# R32 (release), REVISION: 6.1, GCID: 27863751, BOARD: t210ref, "

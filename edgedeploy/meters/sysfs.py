@@ -32,15 +32,19 @@ def read_text(path: str, limit: int = _LIMIT, separator: str = "") -> Optional[s
     """Return a file's first ``limit`` bytes as text, stripped; None if it cannot be read.
 
     Bytes that are no UTF-8 and control characters are left out; ``separator`` replaces NUL, which
-    ends each string of a device tree.
+    ends each string of a device tree. A pipe or terminal in its place has no text.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(limit)
+        with open(path, "rb", opener=_without_waiting) as file:
+            data = file.read(limit) or b""
     except (OSError, ValueError):  # ValueError: a path with a NUL in it
         return None
     text = data.decode("utf-8", "ignore").replace("\0", separator)
     return _UNPRINTABLE.sub("", text).strip()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def read_int(path: str) -> Optional[int]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,11 @@ def test_strings_of_a_device_tree_are_kept_apart(tmp_path: Path) -> None:
 def test_huge_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
     root = plant(tmp_path, {"file": b"a" * 1_000_000})
     assert len(sysfs.read_text(f"{root}/file") or "") == 65536
+
+
+def test_pipe_has_no_text_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert not sysfs.read_text(str(tmp_path / "pipe"))
 
 
 @pytest.mark.parametrize("name", ["absent", "folder", "folder/absent", "nul\0byte"])
