@@ -7,11 +7,16 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import onnx
-from onnx import TensorProto
-
-from edgedeploy.errors import BuildError
-from edgedeploy.runtime import trt_api, trt_build, trt_dialects, trt_timing_cache
+from edgedeploy.backends import source_nodes
+from edgedeploy.errors import BuildError, UnsupportedError, UsageError
+from edgedeploy.runtime import (
+    cuda_memory,
+    trt_api,
+    trt_build,
+    trt_dialects,
+    trt_timing_cache,
+    trt_tune,
+)
 from edgedeploy.source_forms import SourceForm, trt_form
 from edgedeploy.types import Built, Precision
 
@@ -24,7 +29,6 @@ trt = trt_api.library()
 
 # Names the folder of timing caches; "off" for none.
 TIMING_CACHE = "EDGEDEPLOY_TIMING_CACHE"
-_QDQ = ("QuantizeLinear", "DequantizeLinear")
 
 _log = logging.getLogger(__name__)
 
@@ -45,20 +49,25 @@ def source_form(spec: BuildSpec) -> SourceForm:
     Raises:
         UnsupportedError: It has no such INT8 mode, or drives no DLA.
     """
-    dialect, options = trt_dialects.of(trt), spec.trt
-    dla = options.dla_core is not None
-    mode = trt_dialects.int8_mode(dialect, options.int8_mode, dla=dla)
-    return trt_form(dialect, spec.precision, mode)
+    return trt_form(trt_dialects.of(trt), spec.precision, _int8_mode(spec))
 
 
 def candidates(spec: BuildSpec) -> tuple[BuildSpec, ...]:
-    """Return ``spec`` once for every INT8 mode that this TensorRT has, where it is to be tuned."""
-    options = spec.trt
-    if not options.tune or spec.precision is not Precision.INT8 or options.int8_mode != "auto":
+    """Return ``spec`` once for every INT8 mode that this TensorRT has, where it is to be tuned.
+
+    Raises:
+        UsageError: They are to be compared, and there is no GPU to time them on.
+    """
+    if not spec.trt.tune or spec.precision is not Precision.INT8 or spec.trt.int8_mode != "auto":
         return (spec,)
-    return tuple(
-        replace(spec, trt=options._replace(int8_mode=mode)) for mode in trt_dialects.of(trt).int8
-    )
+    dla = spec.trt.dla_core is not None
+    modes = trt_dialects.int8_modes(trt_dialects.of(trt), dla=dla)
+    if len(modes) > 1 and cuda_memory.find_gpu() is None:
+        raise UsageError(
+            f"--tune compares the INT8 modes {', '.join(modes)} on the GPU, and none is here",
+            fix="leave --tune out, or build on the machine with the GPU",
+        )
+    return tuple(replace(spec, trt=spec.trt._replace(int8_mode=mode)) for mode in modes)
 
 
 def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
@@ -73,39 +82,49 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
         BuildError: TensorRT refused the model, or it is quantised with uint8.
         UnsupportedError: This TensorRT, or this GPU, does not have what is asked.
     """
-    _refuse_uint8(source)
+    source_nodes.refuse_uint8(source)
     kept = _copied(source, folder / trt_build.SOURCE)
-    mode, cache = _int8_mode(spec), None
+    mode = _int8_mode(spec) if spec.precision is Precision.INT8 else None
+    cache = None
     if mode == "implicit":
         cache = _copied(source.with_name(trt_build.CACHE), folder / trt_build.CACHE)
-    report = trt_build.build_engine(
-        str(kept),
-        str(folder / trt_build.ENGINE),
-        precision=spec.precision.value,
-        options=spec.trt,
-        int8_mode=mode,
-        cache=None if cache is None else str(cache),
-        timing_cache=_timing_folder(),
-        progress=_log_phase,
-    )
+    engine = folder / trt_build.ENGINE
+    report = _build_engine(kept, engine, spec, mode, cache)
     if report.log:
         _log.info("%s %s warned:\n%s", report.library, report.version, report.log)
-    kept_files = [trt_build.SOURCE] + ([] if cache is None else [trt_build.CACHE])
     return Built(
         engine=trt_build.ENGINE,
-        files=(*report.files, *kept_files),
+        files=(*report.files, kept.name, *([cache.name] if cache else [])),
         runs=report.runs,
         runs_on=report.runs_on,
         floats=report.floats,
         int8_mode=report.int8_mode,
         gpu_fallback=report.gpu_fallback,
+        latency_ms=_latency_ms(engine, spec),
     )
 
 
-def _int8_mode(spec: BuildSpec) -> str | None:
-    """Return how INT8 is said to the TensorRT that is here; None of other precisions."""
-    if spec.precision is not Precision.INT8:
-        return None
+def _build_engine(
+    source: Path, engine: Path, spec: BuildSpec, mode: str | None, cache: Path | None
+) -> trt_build.BuildReport:
+    try:
+        return trt_build.build_engine(
+            str(source),
+            str(engine),
+            precision=spec.precision.value,
+            options=spec.trt,
+            int8_mode=mode,
+            cache=None if cache is None else str(cache),
+            timing_cache=timing_folder(),
+            progress=_log_phase,
+            trt=trt,
+        )
+    except BuildError as error:
+        named = source_nodes.name_numbers(error.problem, source)
+        raise BuildError(named, fix=error.fix) from error
+
+
+def _int8_mode(spec: BuildSpec) -> str:
     dla = spec.trt.dla_core is not None
     return trt_dialects.int8_mode(trt_dialects.of(trt), spec.trt.int8_mode, dla=dla)
 
@@ -115,7 +134,8 @@ def _copied(file: Path, target: Path) -> Path:
     return target
 
 
-def _timing_folder() -> str | None:
+def timing_folder() -> str | None:
+    """Return where timing caches are kept; None where they are switched off."""
     asked = os.environ.get(TIMING_CACHE, "")
     return None if asked == "off" else asked or trt_timing_cache.default_folder()
 
@@ -125,29 +145,12 @@ def _log_phase(phase: str, done: int, total: int) -> None:
         _log.info("%s (%d steps)", phase, total)
 
 
-def _refuse_uint8(source: Path) -> None:
-    """Refuse uint8 Q/DQ: TensorRT-RTX would read zero point 0 as int8, with a warning only.
-
-    Raises:
-        BuildError: A Q/DQ node has a uint8 zero point, or a QuantizeLinear has none at all, which
-            means uint8 in ONNX.
-    """
-    graph = onnx.load(source).graph
-    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].HasField("t"):
-            types[node.output[0]] = node.attribute[0].t.data_type
-        if node.op_type in _QDQ and _quantised_type(node, types) == TensorProto.UINT8:
-            raise BuildError(
-                f"node {node.name!r} ({node.op_type}) is uint8, TensorRT takes int8 only",
-                fix="build from the float model: edgedeploy build MODEL --backend trt --int8",
-            )
-
-
-def _quantised_type(node: onnx.NodeProto, types: dict[str, int]) -> int | None:
-    if len(node.input) > 2 and node.input[2]:
-        return types.get(node.input[2])
-    if node.op_type == "DequantizeLinear":
-        return types.get(node.input[0])
-    asked = [attribute.i for attribute in node.attribute if attribute.name == "output_dtype"]
-    return asked[0] if asked and asked[0] else int(TensorProto.UINT8)
+def _latency_ms(engine: Path, spec: BuildSpec) -> float | None:
+    """Return the median time of a call where engines are to be compared, on this GPU."""
+    if not spec.trt.tune or spec.precision is not Precision.INT8:
+        return None
+    try:
+        cuda = cuda_memory.open_gpu()
+    except UnsupportedError:
+        return None  # `candidates` made one engine only, there is nothing to compare it with
+    return trt_tune.latency_ms(trt, cuda, str(engine), spec.trt.batch[1])

@@ -135,26 +135,38 @@ def for_version(version: str) -> Dialect:
     return known[-1]
 
 
+def int8_modes(dialect: Dialect, *, dla: bool = False) -> Tuple[str, ...]:
+    """Return how INT8 can be said to a library, the default first.
+
+    Args:
+        dialect: Of the library that builds.
+        dla: Whether it is for a DLA, which reads no Q/DQ nodes before TensorRT 11.
+
+    Raises:
+        UnsupportedError: That library drives no DLA.
+    """
+    if not dla:
+        return dialect.int8
+    if dialect.dla_int8 is None:
+        raise UnsupportedError(
+            f"TensorRT of the generation {dialect.name} drives no DLA",
+            fix="leave --dla-core out, or build with the TensorRT of a Jetson that has one",
+        )
+    return (dialect.dla_int8,)
+
+
 def int8_mode(dialect: Dialect, asked: str = "auto", *, dla: bool = False) -> str:
     """Return how INT8 is said to a library: ``implicit``, ``qdq`` or ``typed``.
 
     Args:
         dialect: Of the library that builds.
         asked: One of `trt_options.INT8_MODES`.
-        dla: Whether it is for a DLA, which reads no Q/DQ nodes before TensorRT 11.
+        dla: Whether it is for a DLA.
 
     Raises:
         UnsupportedError: That library has no such mode, or drives no DLA.
     """
-    if dla:
-        if dialect.dla_int8 is None:
-            raise UnsupportedError(
-                f"TensorRT of the generation {dialect.name} drives no DLA",
-                fix="leave --dla-core out, or build with the TensorRT of a Jetson that has one",
-            )
-        modes: Tuple[str, ...] = (dialect.dla_int8,)
-    else:
-        modes = dialect.int8
+    modes = int8_modes(dialect, dla=dla)
     if asked == "auto":
         return modes[0]
     if asked not in modes:

@@ -51,6 +51,8 @@ def save(config: Any, log: Any, path: str) -> None:
     A folder that cannot be written to costs time later, not this build: a line in the log.
     """
     cache = config.get_timing_cache()
+    if cache is None:  # TensorRT took none
+        return
     others = _open(config, log, path)
     if others is not None:
         cache.combine(others, ignore_mismatch=False)

@@ -1,36 +1,26 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+import os
+import signal
+from typing import TYPE_CHECKING
 
 import pytest
 
-from edgedeploy.errors import BuildError, FileError, UnknownNameError, UnsupportedError
+from edgedeploy.errors import (
+    BuildError,
+    FileError,
+    UnknownNameError,
+    UnsupportedError,
+    UsageError,
+)
 from edgedeploy.runtime import trt_build
-from edgedeploy.runtime.cuda_memory import Gpu
 from tests.runtime import fake_trt
+from tests.runtime.build_with import ORIN, TABLE, WITH_QDQ, build
 from tests.runtime.fake_engine import GENERATIONS, Type
 from tests.runtime.fake_trt import LayerType
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-ORIN = Gpu("Orin", "8.7")
-WITH_QDQ = (LayerType.QUANTIZE, LayerType.DEQUANTIZE, LayerType.CONVOLUTION)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> str:
-    path = tmp_path / "source.onnx"
-    path.write_bytes(b"onnx")
-    return str(path)
-
-
-def build(source: str, trt: Any, precision: str = "fp32", **more: Any) -> trt_build.BuildReport:
-    engine = source.replace("source.onnx", "model.engine")
-    return trt_build.build_engine(
-        source, engine, precision=precision, trt=trt, **({"find_gpu": lambda: ORIN} | more)
-    )
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -103,6 +93,122 @@ def test_int8_of_a_source_without_qdq_is_refused(generation: str, mode: str, sou
         build(source, fake_trt.Library(generation), "int8", int8_mode=mode)
 
 
+def test_qdq_of_a_generation_without_it_is_refused(source: str) -> None:
+    with pytest.raises(UnsupportedError, match=r"'qdq' was asked for.*11 has typed"):
+        build(source, fake_trt.Library("11.1.0", layers=WITH_QDQ), "int8", int8_mode="qdq")
+
+
+# ---- implicit INT8 ----
+
+
+@pytest.mark.parametrize(
+    ("generation", "header"),
+    [
+        ("8.2.1", b"TRT-8201-EntropyCalibration2"),
+        ("8.4.1", b"TRT-8401-EntropyCalibration2"),
+        ("8.6.1", b"TRT-8601-EntropyCalibration2"),
+        ("10.13.0", b"TRT-101300-EntropyCalibration2"),
+    ],
+)
+def test_implicit_int8_offers_the_cache_to_a_weakly_typed_build_and_leaves_the_file_alone(
+    generation: str, header: bytes, source: str, cache: str, tmp_path: Path
+) -> None:
+    trt = fake_trt.Library(generation)
+    report = build(source, trt, "int8", int8_mode="implicit", cache=cache)
+    assert report.int8_mode == "implicit"
+    assert trt.seen.flags == {"FP16", "INT8"}
+    assert trt.seen.network == 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+    assert trt.seen.table == header + b"\ntensor0: 3c010204\n"
+    assert trt.seen.calibration_profile == trt.seen.profile
+    assert (tmp_path / "calibration.cache").read_bytes() == TABLE
+    assert report.floats == ()
+    assert report.log == ""
+
+
+def test_a_layer_without_a_range_is_named_in_the_report_and_in_the_log(
+    source: str, cache: str, tmp_path: Path
+) -> None:
+    trt = fake_trt.Library("8.2.1", layers=(LayerType.CONVOLUTION,) * 3)
+    report = build(source, trt, "int8", cache=cache)
+    assert report.floats == ("convolution1", "convolution2")
+    note = "NOTE: no range, so they run in float: convolution1, convolution2\n"
+    assert (tmp_path / "build.log").read_text() == note
+
+
+def test_implicit_int8_without_a_cache_is_refused(source: str) -> None:
+    with pytest.raises(UsageError, match="without the calibration cache that it needs"):
+        build(source, fake_trt.Library("8.2.1"), "int8")
+
+
+def test_implicit_int8_of_a_source_with_qdq_is_refused(source: str, cache: str) -> None:
+    trt = fake_trt.Library("8.2.1", layers=WITH_QDQ)
+    with pytest.raises(BuildError, match=r"'implicit' was asked, but .* beside which ranges"):
+        build(source, trt, "int8", cache=cache)
+
+
+def test_a_cache_that_tensorrt_does_not_take_is_an_error_with_its_words(
+    source: str, cache: str, tmp_path: Path
+) -> None:
+    trt = fake_trt.Library("8.2.1", refuses_cache=True)
+    with pytest.raises(BuildError, match="no scaling factors") as caught:
+        build(source, trt, "int8", cache=cache)
+    assert "it asked for images" in caught.value.problem
+    assert not (tmp_path / "model.engine").exists()
+
+
+def test_int8_on_a_gpu_that_has_none_is_refused_before_the_build(source: str, cache: str) -> None:
+    trt = fake_trt.Library("8.2.1", fast_int8=False)
+    with pytest.raises(UnsupportedError, match=r"Orin has no INT8, says tensorrt 8.2.1") as caught:
+        build(source, trt, "int8", cache=cache)
+    assert "--fp16" in caught.value.fix
+    build(source, trt, "fp16")
+
+
+# ---- timings and progress ----
+
+
+def test_the_second_build_starts_with_what_the_first_has_timed(source: str, tmp_path: Path) -> None:
+    folder = tmp_path / "timings"
+    build(source, fake_trt.Library("10.3.0", timed="conv1"), timing_cache=str(folder))
+    second = fake_trt.Library("10.3.0", timed="conv2")
+    build(source, second, timing_cache=str(folder))
+    assert second.seen.config.get_timing_cache().entries == {"conv1", "conv2"}
+    assert [path.name for path in folder.iterdir()] == ["tensorrt-10.3.0-Orin-sm8.7.timing"]
+
+
+def test_without_a_folder_nothing_is_kept(source: str) -> None:
+    trt = fake_trt.Library("10.3.0")
+    build(source, trt)
+    assert trt.seen.config.get_timing_cache() is None
+
+
+def test_a_damaged_timing_cache_is_in_the_log_and_costs_no_build(
+    source: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "timings"
+    folder.mkdir()
+    (folder / "tensorrt-8.2.1-Orin-sm8.7.timing").write_bytes(b"damaged")
+    report = build(source, fake_trt.Library("8.2.1"), timing_cache=str(folder))
+    assert report.files == ("model.engine", "build.log")
+    assert "is damaged: timed anew" in (tmp_path / "build.log").read_text()
+
+
+def test_progress_is_passed_on(source: str) -> None:
+    told: list[str] = []
+    build(source, fake_trt.Library("10.3.0"), progress=lambda *step: told.append(step[0]))
+    assert told[0] == "Building engine"
+
+
+def test_ctrl_c_leaves_nothing(source: str, tmp_path: Path) -> None:
+    trt = fake_trt.Library("10.3.0", during=lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        build(source, trt, timing_cache=str(tmp_path / "timings"))
+    assert [path.name for path in tmp_path.iterdir()] == ["source.onnx"]
+
+
+# ---- batches, refusals, files ----
+
+
 def test_dynamic_batch_gets_a_profile_of_1_to_8_best_at_1(source: str) -> None:
     trt = fake_trt.Library("8.5.2")
     build(source, trt)
@@ -119,39 +225,6 @@ def test_workspace_fits_a_board_of_4_gb(source: str) -> None:
     trt = fake_trt.Library("8.2.1")
     build(source, trt)
     assert trt.seen.config.max_workspace_size == 256 << 20
-
-
-def test_unknown_height_and_width_are_refused_with_the_flag_that_gives_them(source: str) -> None:
-    with pytest.raises(BuildError, match=r"shape \(any, 3, any, any\)") as caught:
-        build(source, fake_trt.Library("10.3.0", input_shape=(-1, 3, -1, -1)))
-    assert "--resolution 224" in caught.value.fix
-
-
-def test_parser_errors_name_the_nodes_in_new_versions(source: str) -> None:
-    errors = tuple(
-        SimpleNamespace(
-            node_name=lambda name=name: name,
-            node_operator=lambda: "Bernoulli",
-            node=lambda: 3,
-            code=lambda: SimpleNamespace(name="UNSUPPORTED_NODE"),
-            desc=lambda: "no importer",
-        )
-        for name in ("dice", "coin")
-    )
-    with pytest.raises(BuildError, match=r"'dice' \(Bernoulli\): UNSUPPORTED_NODE: no importer"):
-        build(source, fake_trt.Library("10.3.0", parse_errors=errors))
-    with pytest.raises(BuildError, match="; node 'coin'"):
-        build(source, fake_trt.Library("10.3.0", parse_errors=errors))
-
-
-def test_parser_errors_give_the_number_of_the_node_in_old_versions(source: str) -> None:
-    error = SimpleNamespace(
-        node=lambda: 3,
-        code=lambda: SimpleNamespace(name="UNSUPPORTED_NODE"),
-        desc=lambda: "no importer",
-    )
-    with pytest.raises(BuildError, match="node number 3: UNSUPPORTED_NODE: no importer"):
-        build(source, fake_trt.Library("8.2.1", parse_errors=(error,)))
 
 
 def test_a_build_that_returns_nothing_says_what_tensorrt_logged(
