@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,7 @@ class Surface(NamedTuple):
         typed: Flags that `trt_api.network_flags` gives for a strongly typed network.
         untyped: And for another.
         runtime: What `trt_api.make_runtime` answered; None where it was not asked.
+        help: By ``Owner.method``, the lines of its help that are signatures.
     """
 
     names: dict[str, list[str]]
@@ -51,6 +53,7 @@ class Surface(NamedTuple):
     typed: int
     untyped: int
     runtime: str | None
+    help: dict[str, list[str]]
 
     def has(self, name: str) -> bool:
         """Return whether there is ``Owner.name``."""
@@ -112,7 +115,20 @@ def _describe(trt: ModuleType) -> Surface:
         typed=trt_api.network_flags(trt, typed=True) if full else 0,
         untyped=trt_api.network_flags(trt, typed=False) if full else 0,
         runtime=None if full else _try_runtime(trt),
+        help=_help(trt),
     )
+
+
+def _help(trt: ModuleType) -> dict[str, list[str]]:
+    """Return signatures as pybind11 writes them, those of overloads after a number."""
+    found = {}
+    for owner, kind in vars(trt).items():
+        for name in dir(kind) if isinstance(kind, type) else ():
+            lines = (getattr(getattr(kind, name), "__doc__", None) or "").splitlines()
+            shown = [line for line in lines if re.match(rf"(\d+\. )?{name}\(self: ", line)]
+            if shown:
+                found[f"{owner}.{name}"] = shown
+    return found
 
 
 def _classes(owner: Any, prefix: str = "") -> dict[str, list[str]]:

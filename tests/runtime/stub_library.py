@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import platform
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # What `nm -D --undefined-only` lists of the bindings of TensorRT 8.6 to 11.4, beside Python and C.
 FUNCTIONS = (
@@ -32,9 +36,20 @@ MACHINES = {
     "aarch64": (183, bytes.fromhex("000080d2c0035fd6")),
 }
 
+_LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser", "nvparsers")
+_MAJORS = (8, 10, 11)
+
 _HEADER, _SEGMENT, _SYMBOL, _ENTRY = 64, 56, 24, 16  # sizes in ELF64
 _HASH, _STRINGS, _SYMBOLS, _STRINGS_SIZE, _SYMBOL_SIZE, _END = 4, 5, 6, 10, 11, 0  # DT_…
 _GLOBAL_FUNCTION = 0x12
+
+
+def write(folder: Path) -> Path:
+    """Write an empty libnvinfer, and what goes with it, of every major version; return folder."""
+    for name in _LIBRARIES:
+        for major in _MAJORS:
+            (folder / f"lib{name}.so.{major}").write_bytes(library())
+    return folder
 
 
 def library(names: tuple[str, ...] = FUNCTIONS, machine: str = platform.machine()) -> bytes:

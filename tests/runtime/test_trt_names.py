@@ -130,12 +130,7 @@ def used() -> vendor_names.Used:
 
 @pytest.fixture(scope="module")
 def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an empty libnvinfer, and what goes with it, of every major version."""
-    folder = tmp_path_factory.mktemp("nvinfer")
-    for name in ("nvinfer", "nvinfer_plugin", "nvonnxparser", "nvparsers"):
-        for major in (8, 10, 11):
-            (folder / f"lib{name}.so.{major}").write_bytes(stub_library.library())
-    return folder
+    return stub_library.write(tmp_path_factory.mktemp("nvinfer"))
 
 
 @pytest.fixture(scope="module")

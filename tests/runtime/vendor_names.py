@@ -17,6 +17,24 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SCOPES = (*_FUNCTIONS, ast.Lambda)
 
 
+class Call(NamedTuple):
+    """A call of something of TensorRT's.
+
+    Attributes:
+        name: Of the method, or of the class that is made.
+        given: Positional arguments; those of a star count as one.
+        keywords: Names of the others.
+        starred: Whether there is a star.
+        place: ``file:line``.
+    """
+
+    name: str
+    given: int
+    keywords: tuple[str, ...]
+    starred: bool
+    place: str
+
+
 class Used(NamedTuple):
     """Names, each with the places (``file:line``) that use it.
 
@@ -26,7 +44,9 @@ class Used(NamedTuple):
         top: ``X`` of ``trt.X``.
         attributes: Every attribute of anything, and every method that a subclass overrides.
         strings: Every string of one word.
+        variables: Attributes of variables: ``engine.num_bindings`` and ``self._engine.…`` alike.
         defined: Names of our own: functions, methods, and attributes of classes and objects.
+        calls: Calls of TensorRT's methods and classes.
     """
 
     taken: dict[str, list[str]]
@@ -34,7 +54,9 @@ class Used(NamedTuple):
     top: dict[str, list[str]]
     attributes: dict[str, list[str]]
     strings: dict[str, list[str]]
+    variables: dict[str, list[str]]
     defined: set[str]
+    calls: list[Call]
 
 
 def modules() -> list[Path]:
@@ -55,7 +77,7 @@ def used(paths: list[Path]) -> Used:
 def used_in(trees: dict[Path, ast.Module]) -> Used:
     """Collect the names that these syntax trees use; paths are those that the places tell."""
     makers = {name for tree in trees.values() for name in _makers(tree)}
-    found = Used({}, {}, {}, {}, {}, set())
+    found = Used({}, {}, {}, {}, {}, {}, set(), [])
     for path, tree in trees.items():
         found.defined.update(_defined(tree))
         _collect(tree, path.relative_to(ROOT.parent).as_posix(), makers, found)
@@ -122,15 +144,26 @@ def _collect(tree: ast.Module, where: str, makers: set[str], found: Used) -> Non
             if isinstance(node.value, str) and node.value.isidentifier():
                 _note(found.strings, node.value, place)
         elif isinstance(node, ast.Call):
-            name = _asked_by_name(node)
-            if name and theirs.holds(node.args[0]):
-                _note(found.taken, name, place)
+            _collect_call(node, place, found, theirs)
+
+
+def _collect_call(node: ast.Call, place: str, found: Used, theirs: _Theirs) -> None:
+    name = _asked_by_name(node)
+    if name and theirs.holds(node.args[0]):
+        _note(found.taken, name, place)
+        _note(found.variables, f"{_variable(node.args[0])}.{name}", place)
+    if isinstance(node.func, ast.Attribute) and theirs.holds(node.func.value):
+        keywords = tuple(keyword.arg for keyword in node.keywords if keyword.arg)
+        starred = any(isinstance(argument, ast.Starred) for argument in node.args)
+        call = Call(node.func.attr, len(node.args), keywords, starred, place)
+        found.calls.append(call)
 
 
 def _collect_attribute(node: ast.Attribute, place: str, found: Used, *, taken: bool) -> None:
     _note(found.attributes, node.attr, place)
     if taken:
         _note(found.taken, node.attr, place)
+        _note(found.variables, f"{_variable(node.value)}.{node.attr}", place)
     chain = _chain(node)
     if chain and chain[0] == "trt":
         _note(found.top, chain[1], place)
@@ -149,6 +182,14 @@ def _asked_by_name(call: ast.Call) -> str | None:
         if isinstance(name, ast.Constant) and isinstance(name.value, str):
             return name.value
     return None
+
+
+def _variable(node: ast.expr) -> str:
+    """Return ``engine`` of ``engine`` and of ``self._engine``; "" of anything longer."""
+    chain = _chain(node)
+    if len(chain) == 1 or (len(chain) == 2 and chain[0] == "self"):
+        return chain[-1].lstrip("_")
+    return ""
 
 
 def _chain(node: ast.expr) -> list[str]:
