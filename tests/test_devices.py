@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +13,6 @@ from edgedeploy.types import Precision
 from tests.fake_trees import NANO, ORIN_NANO, PC, plant
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgedeploy.devices import Device
 
 BOARDS = [device for device in devices.table() if device.is_jetson]
@@ -199,3 +199,19 @@ def test_int8_mode_follows_from_board_and_jetpack(
 ) -> None:
     board = devices.find(device)
     assert devices.int8_mode(board, devices.release(board, jetpack)) == mode
+
+
+def test_documentation_has_the_releases_of_the_table() -> None:
+    text = Path(__file__).parents[1].joinpath("docs", "devices.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([\d.]+) to ([\d.]+) \| (.+?) \|$", text, re.MULTILINE)
+    every = {row.jetpack: row for board in BOARDS for row in board.jetpacks}
+    ordered = sorted(every, key=lambda version: [int(part) for part in version.split(".")])
+    covered = []
+    for first, last, cells in rows:
+        within = ordered[ordered.index(first) : ordered.index(last) + 1]
+        covered += within
+        for row in map(every.__getitem__, within):
+            drives, builds = row.dla, row.dialect is not None
+            said = ("yes" if drives else "no", "yes" if builds else "no, too old")
+            assert cells.split(" | ") == [row.tensorrt, row.cuda, row.python, *said], row.jetpack
+    assert sorted(covered) == sorted(ordered)
