@@ -78,7 +78,6 @@ def document(
         "threads": None,
         "latency_ms": latency,
         "throughput_ips": run.throughput_qps * batch,
-        "timer_ns": _timer_ns(run),
         "window_s": run.seconds,
         "warm_up": {
             "settled": None,
@@ -186,7 +185,7 @@ def _encoded(times: Times) -> str:
     return encoding.encode(array("q", reading.ns(times).tolist()))
 
 
-def _timer_ns(run: Run) -> float:
+def _resolution_ns(run: Run) -> float:
     """Return how fine the times are: float32 milliseconds since the run began get coarser."""
     return float(np.spacing(np.float32(run.seconds * 1e3 + run.warm_up_ms))) * 1e6
 
@@ -244,6 +243,7 @@ def _facts(run: Run, times: Times | None) -> dict[str, Any]:
         "duration": options.get("Duration"),
         "iterations": options.get("Iterations"),
         "device": dict(run.sections.get("Device Information", {})),
+        "resolution_ns": _resolution_ns(run),
         "engine_mib": run.engine_mib,
         "throughput_qps": run.throughput_qps,
         "summary_ms": {key: _printed(timing) for key, timing in run.timings.items()},

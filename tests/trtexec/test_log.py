@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,6 @@ from edgedeploy.errors import EdgeDeployError, FileError, MeasurementError
 from edgedeploy.trtexec import log
 from edgedeploy.trtexec.log import Run, Tensor
 from tests.trtexec.runs import ELEVEN, LOGS, NANO, NANO_801, RTX
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,6 +149,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         log.read(tmp_path / "none.log")
     with pytest.raises(FileError, match="cannot be read"):
         log.read(tmp_path)
+
+
+def test_a_file_too_large_for_a_log_is_not_read_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # takes no room
+    with pytest.raises(FileError, match="1099512 MB"):
+        log.read(path)
 
 
 def test_bytes_that_are_no_text_do_not_stop_the_reading(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -214,6 +215,13 @@ def test_the_size_of_an_engine_is_its_files_or_as_the_log_rounds_it(
     assert built["artifact"]["size_bytes"] == len(b"engine")
 
 
+def test_the_resolution_of_float32_times_is_noted(nano: Path) -> None:
+    facts = imported(nano).document["trtexec"]
+    assert facts["resolution_ns"] == pytest.approx(2**-12 * 1e6)  # at 3.4 s: 11 bits of integer
+    text = NANO.replace("queries over 3.16419 s", "queries over 60 s")
+    assert imported(nano, text).document["trtexec"]["resolution_ns"] == pytest.approx(3906.25)
+
+
 def test_a_dla_is_named(nano: Path) -> None:
     text = NANO.replace("DLACore: ", "DLACore: 0")
     assert imported(nano, text).document["environment"]["engine_device"] == "DLA 0"
@@ -221,6 +229,12 @@ def test_a_dla_is_named(nano: Path) -> None:
 
 def test_a_clock_that_was_never_set_gives_no_date() -> None:
     run = log.parse(NANO.replace("07/14/2023", "00/00/0000"), name="run.log")
+    assert records.finished_s(run) is None
+
+
+def test_lines_without_a_time_give_no_date() -> None:
+    run = log.parse(re.sub(r"(?m)^\[\d.*?\] \[", "[", NANO), name="run.log")
+    assert (run.queries, run.finished) == (35, None)
     assert records.finished_s(run) is None
 
 

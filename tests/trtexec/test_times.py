@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 from edgedeploy.errors import EdgeDeployError, FileError
 from edgedeploy.trtexec import times
 from tests.trtexec.runs import exported
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +78,14 @@ def test_a_value_that_is_missing_is_named(key: str) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be read"):
         times.read(tmp_path / "none.json")
+
+
+def test_a_file_too_large_is_not_read_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "times.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # takes no room
+    with pytest.raises(FileError, match="1099512 MB"):
+        times.read(path)
 
 
 def test_a_number_of_a_million_digits_takes_no_time() -> None:
