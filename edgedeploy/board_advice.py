@@ -30,6 +30,8 @@ _VENV = (
     "python3 -m venv --system-site-packages .venv, with JetPack's own python3; never pip install "
     "tensorrt on a Jetson: its wheels are for other machines"
 )
+# What to do on a Jetson where Python finds no module ``tensorrt``
+NO_MODULE = f"sudo apt-get install python3-libnvinfer; in a virtual environment: {_VENV}"
 
 
 def advise(

@@ -109,7 +109,7 @@ def examine(
         states = {name: BackendState(reason=_NOT_EXAMINED) for name in backends.names()}
         sensors = {name: SensorState(available=False, reason=_NOT_EXAMINED) for name in _SENSORS}
     else:
-        states, sensors = _examine_own(root, missing, open_gpu)
+        states, sensors = _examine_own(here, root, missing, open_gpu)
     processor = cpu.read(root)
     if not processor.multiplies_bytes_exactly:
         missing.append(_saturates())
@@ -196,14 +196,19 @@ def _own_tensorrt(state: BackendState) -> dict[str, Any] | None:
 
 
 def _examine_own(
-    root: str, missing: list[Missing], open_gpu: Callable[[], Cuda]
+    here: Here, root: str, missing: list[Missing], open_gpu: Callable[[], Cuda]
 ) -> tuple[dict[str, BackendState], dict[str, SensorState]]:
     """Load this machine's backends, try its sensors and list its packages."""
     gpu, gpu_problem = _find_gpu(open_gpu)
     states = {
         "ort": _examine("ort", missing, backend_states.of_ort),
         "openvino": _examine("openvino", missing, backend_states.of_openvino),
-        "trt": _examine("trt", missing, lambda: backend_states.of_trt(gpu, gpu_problem)),
+        "trt": _examine(
+            "trt",
+            missing,
+            lambda: backend_states.of_trt(gpu, gpu_problem),
+            absent=board_advice.NO_MODULE if here.device.is_jetson else None,
+        ),
     }
     sensors = {
         "tegrastats": tegrastats.probe(root),
@@ -240,8 +245,8 @@ def _advise_board(
         return ()
     if own is None:
         return board_advice.advise(here, software)
-    interpreter = jetpack.this_interpreter()
-    return board_advice.advise(here, software, interpreter, loaded=own.version)
+    loaded = own.version if own.library == "tensorrt" else None
+    return board_advice.advise(here, software, jetpack.this_interpreter(), loaded)
 
 
 def _gains(states: Mapping[str, BackendState], missing: list[Missing]) -> tuple[Gain, ...]:
@@ -255,13 +260,24 @@ def _gains(states: Mapping[str, BackendState], missing: list[Missing]) -> tuple[
     return tuple(found)
 
 
-def _examine(name: str, missing: list[Missing], look: Callable[[], BackendState]) -> BackendState:
-    """Look at a backend; one whose library does not load is a state too."""
+def _examine(
+    name: str,
+    missing: list[Missing],
+    look: Callable[[], BackendState],
+    *,
+    absent: str | None = None,
+) -> BackendState:
+    """Look at a backend; one whose library does not load is a state too.
+
+    ``absent`` is what to do where its library is not installed, if that is not to install an extra.
+    """
     try:
         return look()
     except EdgeDeployError as error:
-        missing.append(Missing(error.problem, error.fix))
-        return BackendState(library=backends.package(name), reason=error.problem)
+        library = backends.package(name)
+        fix = error.fix if library or absent is None else absent
+        missing.append(Missing(error.problem, fix))
+        return BackendState(library=library, reason=error.problem)
 
 
 def _find_gpu(open_gpu: Callable[[], Cuda]) -> tuple[Gpu | None, str | None]:

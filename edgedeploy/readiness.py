@@ -48,6 +48,10 @@ def check(
 
     Raises:
         UnsupportedError: The board, or that TensorRT, cannot do it.
+
+    Source:
+        NVIDIA TensorRT developer guide 8.6, "Hardware compatibility" (not on JetPack) and "Version
+        compatibility" (since 8.6).
     """
     if spec.backend != "trt" or not device.is_jetson:
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
-from edgedeploy import backends, doctor
+from edgedeploy import backends, board_advice, doctor
 from edgedeploy.backend_states import BackendState
 from edgedeploy.doctor import Diagnosis, Missing
 from edgedeploy.errors import MissingDependencyError, UnsupportedError
@@ -14,7 +14,7 @@ from edgedeploy.meters import nvml
 from edgedeploy.meters.sysfs import SensorState
 from edgedeploy.runtime.cuda_memory import Gpu
 from edgedeploy.types import Precision
-from tests.fake_trees import NANO, PC, plant
+from tests.fake_trees import NANO, NANO_JETPACK_4_6, PC, plant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +126,30 @@ def test_library_that_does_not_load_is_a_state_and_a_missing_row() -> None:
     state = doctor._examine("openvino", missing, look)
     assert state == BackendState(library=state.library, reason="libopenvino.so: not found")
     assert missing == [Missing("libopenvino.so: not found", "install it")]
+
+
+def test_library_that_is_absent_on_a_jetson_is_not_to_come_from_pip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look() -> NoReturn:
+        raise MissingDependencyError("there is no tensorrt", fix="pip install 'edgedeploy[trt]'")
+
+    missing: list[Missing] = []
+    monkeypatch.setattr(backends, "package", lambda name: None)
+    doctor._examine("trt", missing, look, absent=board_advice.NO_MODULE)
+    assert "pip install 'edgedeploy" not in missing[0].fix
+    assert "sudo apt-get install python3-libnvinfer" in missing[0].fix
+    assert "--system-site-packages" in missing[0].fix
+
+
+def test_running_board_is_advised_on_its_software_and_its_python(tmp_path: Path) -> None:
+    diagnosis = _examine(plant(tmp_path, {**NANO_JETPACK_4_6, **PC}))
+    assert diagnosis.software is not None
+    assert diagnosis.backends["ort"].can_run
+    subjects = [row.subject for row in diagnosis.advice]
+    assert subjects[:2] == ["trt int8", "tensorrt"]
+    assert "memory" in subjects
+    assert not any("hides JetPack's" in row.problem for row in diagnosis.advice)
 
 
 def test_board_and_its_sensors_are_read_below_the_root(tmp_path: Path) -> None:
