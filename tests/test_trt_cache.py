@@ -8,8 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgedeploy.errors import FileError
-from edgedeploy.trt_cache import TrtCache, parse, parse_header, read, render, write
+from edgedeploy.errors import FileError, UnknownNameError, UsageError
+from edgedeploy.trt_cache import (
+    TrtCache,
+    digits,
+    of_ranges,
+    parse,
+    parse_header,
+    read,
+    render,
+    scale_of,
+    write,
+)
+from edgedeploy.types import TensorRange
 from tests.calibration.samples import NAMES, SCALES
 
 if TYPE_CHECKING:
@@ -121,3 +132,41 @@ def test_files_are_written_and_read(tmp_path: Path) -> None:
     assert read(tmp_path / "m.cache") == cache
     with pytest.raises(FileError, match=r"none\.cache cannot be read: No such file"):
         read(tmp_path / "none.cache")
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [
+        ("8.2.1", "8201"),
+        ("8.2.1.9", "8201"),
+        ("8.5.2.2-1+cuda11.4", "8502"),
+        ("8.6", "8600"),
+        ("9.3.0", "9300"),
+        ("10.0.1", "100001"),
+        ("10.3.0", "100300"),
+        ("10.16.2.10", "101602"),
+        ("11.4.1.post1", "110401"),
+    ],
+)
+def test_versions_are_written_as_tensorrt_writes_them(version: str, wanted: str) -> None:
+    assert digits(version) == wanted
+    assert parse_header(f"TRT-{digits(version)}-EntropyCalibration2") is not None
+
+
+@pytest.mark.parametrize("version", ["", "8", "8201", "v8.2.1", "eight.two"])
+def test_what_is_no_version_has_no_digits(version: str) -> None:
+    with pytest.raises(UsageError, match=rf"'{version}' is no version of TensorRT\n.*8\.2\.1"):
+        digits(version)
+
+
+def test_a_cache_of_ranges_holds_the_largest_magnitude_over_127() -> None:
+    found = {"a": TensorRange(-1, 2, -6.0, 3.0), "b": TensorRange(0, 1, 0.0, 0.0)}
+    cache = of_ranges(found, version=digits("10.3.0"), algorithm="MinMaxCalibration")
+    assert cache.header == "TRT-100300-MinMaxCalibration"
+    assert dict(cache.scales) == {name: scale_of(each) for name, each in found.items()}
+    assert cache.scales["a"] == np.float32(6 / 127)
+    assert parse(render(cache)) == cache
+    with pytest.raises(UnknownNameError, match="'Entropy2'"):
+        of_ranges(found, version="8201", algorithm="Entropy2")
+    with pytest.raises(UsageError, match=r"'10\.3', a cache holds digits"):
+        of_ranges(found, version="10.3")

@@ -19,7 +19,8 @@ class Layers:
     """The convolutions and matrix products of a graph.
 
     Attributes:
-        quantised: How many read both input and weights from a DequantizeLinear.
+        quantised: How many read both input and weights from a DequantizeLinear, weights also
+            through a Transpose.
         floating: Names of the nodes that do not, of their outputs, and of the activations behind
             them, with which they may be fused.
     """
@@ -44,10 +45,13 @@ def layers(graph: onnx.GraphProto, *, implicit: bool = False) -> Layers:
         graph: With Q/DQ pairs.
         implicit: It has none: TensorRT quantises every layer by a calibration cache.
     """
-    dequantised = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    dequantised: set[str] = set()
     quantised = 0
     floating: set[str] = set()
     for node in graph.node:
+        turned = node.op_type == "Transpose" and node.input[0] in dequantised
+        if turned or node.op_type == "DequantizeLinear":
+            dequantised.add(node.output[0])
         if node.op_type in _FUSED and node.input[0] in floating:
             floating.add(node.output[0])
         if node.op_type not in _MULTIPLYING or node.domain not in ("", "ai.onnx"):

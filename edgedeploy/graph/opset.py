@@ -2,7 +2,7 @@
 
 ONNX's own version converter has no way from opset 14 down to 13 for Add, Relu or Reshape, so that
 no MobileNetV2 would pass. Here a node stays as it is where the other opset's schema has room for
-it; a few operators are rewritten, and those that ONNX defines by simpler ones are taken apart.
+it, and a few operators are rewritten.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-import onnx.inliner
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
@@ -42,8 +41,11 @@ _REDUCTIONS = frozenset(
     f"Reduce{kind}"
     for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
 )
-# Operators that ONNX defines by simpler ones that opset 13 has.
-_COMPOSED = frozenset({"HardSwish", "LayerNormalization", "Mish"})
+# Activations that opset 13 lacks: x times these of x, as ONNX defines them.
+_GATES: dict[str, tuple[tuple[str, dict[str, float]], ...]] = {
+    "HardSwish": (("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),),
+    "Mish": (("Softplus", {}), ("Tanh", {})),
+}
 # Metadata of nodes and tensors came with this IR version.
 _IR_METADATA = 10
 
@@ -84,7 +86,6 @@ def _moved(model: ir.Model, target: int) -> ir.Model:
         )
     if model.functions:
         InlinePass()(model)
-    model = _taken_apart(model, target)
     found = opset(model)
     problems = []
     for node in [node for node in model.graph.all_nodes() if _is_onnx(node)]:
@@ -154,12 +155,17 @@ def _misfits(node: ir.Node, here: OpSchema, there: OpSchema, target: int) -> Ite
 
 def _rewrite(node: ir.Node, found: int, target: int) -> None:
     """Say the same in the other opset's words, for the operators whose words changed."""
-    if node.op_type in _REDUCTIONS and node.graph is not None:
+    graph = node.graph
+    if not isinstance(graph, ir.Graph):
+        return
+    if node.op_type in _GATES and _schema(node, target) is None:
+        _to_gate(node, graph)
+    elif node.op_type in _REDUCTIONS:
         if target < _REDUCE_AXES_INPUT <= found:
             _axes_to_attribute(node)
         elif found < _REDUCE_AXES_INPUT <= target:
-            _axes_to_input(node, node.graph)
-    if node.op_type == "Split":
+            _axes_to_input(node, graph)
+    elif node.op_type == "Split":
         if target < _SPLIT_COUNTED <= found:
             node.attributes.pop("num_outputs", None)  # equal parts, if they are; else refused
         elif found < _SPLIT_COUNTED <= target and (len(node.inputs) < 2 or node.inputs[1] is None):
@@ -180,25 +186,24 @@ def _axes_to_attribute(node: ir.Node) -> None:
 
 def _axes_to_input(node: ir.Node, graph: ir.Graph) -> None:
     axes = node.attributes.pop("axes", None)
-    if axes is not None and isinstance(graph, ir.Graph):
+    if axes is not None:
         array = np.asarray(axes.as_ints(), np.int64)
         node.resize_inputs(2)
         node.replace_input_with(1, add_constant(graph, f"{node.outputs[0].name}/axes", array))
 
 
-def _taken_apart(model: ir.Model, target: int) -> ir.Model:
-    """Replace operators that the target does not have by those that ONNX defines them with."""
-    kinds = {
-        (node.domain, node.op_type)
-        for node in model.graph.all_nodes()
-        if _is_onnx(node) and node.op_type in _COMPOSED and _schema(node, target) is None
-    }
-    if not kinds:
-        return model
-    proto = onnx.inliner.inline_selected_functions(
-        ir.serde.serialize_model(model), sorted(kinds), inline_schema_functions=True
-    )
-    return ir.serde.deserialize_model(proto)
+def _to_gate(node: ir.Node, graph: ir.Graph) -> None:
+    """Make a node the product of its input and a gate of it."""
+    value, output = node.inputs[0], node.outputs[0]
+    for kind, attributes in _GATES[node.op_type]:
+        name = f"{output.name}/{kind.lower()}"
+        result = ir.Value(name=name, shape=output.shape, type=output.type)
+        step = ir.node(kind, [value], attributes, outputs=[result], name=name)
+        graph.insert_before(node, step)
+        value = result
+    node.op_type = "Mul"
+    node.resize_inputs(2)
+    node.replace_input_with(1, value)
 
 
 def _schema(node: ir.Node, version: int) -> OpSchema | None:

@@ -85,9 +85,7 @@ def quantise_weights_in_graph(
     """
     name = _name_of(node, 1)
     rows = whole if axis == 0 else np.ascontiguousarray(whole.T)
-    column = encoding.scale.reshape(-1, *[1] * (rows.ndim - 1))
-    # a product of float32 and at most 127, divided by the same number, is next to that integer
-    snapped = add_constant(graph, f"{name}/snapped", (rows * column).astype(np.float32))
+    snapped = add_constant(graph, f"{name}/snapped", _snap(rows, encoding.scale))
     scale = add_constant(graph, f"{name}/scale", encoding.scale)
     zero_point = add_constant(graph, f"{name}/zero_point", encoding.zero_point)
     quantised = _node(
@@ -123,6 +121,18 @@ def quantise_weights_in_graph(
     )
     graph.insert_before(node, turned)
     node.replace_input_with(1, turned.outputs[0])
+
+
+def _snap(rows: Array, scale: Array) -> Array:
+    """Return the float32 numbers next to ``rows`` · ``scale``, one scale a row.
+
+    Divided by that scale again they are next to those very integers: at most 127, they are off by
+    127 · 2⁻²³ at most.
+    """
+    column = scale.astype(np.float64).reshape(-1, *[1] * (rows.ndim - 1))
+    largest = float(np.finfo(np.float32).max)
+    found: Array = np.clip(rows * column, -largest, largest).astype(np.float32)
+    return found
 
 
 def _name_of(node: ir.Node, index: int) -> str:

@@ -22,6 +22,8 @@ _UNIT = {
 }
 # What a convolution and these compute is one kernel, and what lies between is nobody's.
 _FUSED_BEHIND = frozenset({"BatchNormalization", "Clip", "Relu"})
+# Every value that these read is among those that they compute; of the others the reverse holds.
+_PASSING = MOVES | {"Concat", "Dropout", "Pad"}
 _KEEPING = MOVES | POOLS | {"Dropout"}
 
 
@@ -64,18 +66,16 @@ def float_tensors(graph: ir.Graph) -> Iterator[ir.Value]:
 
 def _told_by_reader(value: ir.Value, found: Mapping[ir.Value, TensorRange]) -> TensorRange | None:
     """Return what the nodes that read a tensor say of it."""
-    if value.is_graph_output() or len(value.uses()) != 1:
-        return None
-    (reader,) = value.consumers()
-    behind = found.get(reader.outputs[0])
-    if behind is None:
-        return None
-    if reader.op_type in _FUSED_BEHIND or reader.op_type in MOVES:
-        return behind
-    if reader.op_type == "Add":
-        others = [other for other in reader.inputs if other is not None and other is not value]
-        if len(others) == 1 and others[0] in found:
-            other = found[others[0]]
+    alone = len(value.uses()) == 1 and not value.is_graph_output()
+    for reader in value.consumers():
+        behind = found.get(reader.outputs[0])
+        if behind is None:
+            continue
+        if reader.op_type in _PASSING or (alone and reader.op_type in _FUSED_BEHIND):
+            return behind
+        others = [other for other in reader.inputs if other is not value]
+        other = _range_of(others[0], found) if reader.op_type == "Add" and others else None
+        if other is not None:
             return _between(behind.low - other.high, behind.high - other.low)
     return None
 
@@ -87,18 +87,32 @@ def _told_by_producer(value: ir.Value, found: Mapping[ir.Value, TensorRange]) ->
         return None
     if node.op_type in _UNIT:
         return _between(*_UNIT[node.op_type])
-    sources = [found[each] for each in node.inputs if each is not None and each in found]
-    if node.op_type == "Add" and len(sources) == len(node.inputs):
-        return _between(sum(term.low for term in sources), sum(term.high for term in sources))
-    if not sources or node.inputs[0] not in found:
+    source, *others = [_range_of(each, found) for each in node.inputs] or [None]
+    if source is None:
         return None
-    if node.op_type in _KEEPING:
-        return sources[0]
+    if node.op_type in _KEEPING or _pads_zeros(node):
+        return source
+    if node.op_type == "Add" and others[0] is not None:
+        return _between(source.low + others[0].low, source.high + others[0].high)
     if node.op_type in ("Clip", "Relu"):
         low, high = _bounds(node)
-        kept = [min(max(end, low), high) for end in (sources[0].low, sources[0].high)]
-        return _between(*kept)
+        return _between(*(min(max(end, low), high) for end in (source.low, source.high)))
     return None
+
+
+def _range_of(value: ir.Value | None, found: Mapping[ir.Value, TensorRange]) -> TensorRange | None:
+    """Return what is known of a tensor, which may be a constant."""
+    if value is None or value in found:
+        return None if value is None else found[value]
+    array = array_of(value)
+    if array is None or not array.size or array.dtype.kind != "f":
+        return None
+    return _between(float(array.min()), float(array.max()))
+
+
+def _pads_zeros(node: ir.Node) -> bool:
+    filler = node.inputs[2] if len(node.inputs) > 2 else None
+    return node.op_type == "Pad" and scalar_of(filler, 0.0) == 0.0
 
 
 def _bounds(node: ir.Node) -> tuple[float, float]:

@@ -297,6 +297,38 @@ def test_the_changed_network_never_replaces_the_model(tmp_path: Path) -> None:
     assert model.path.read_bytes() == before
 
 
+def test_a_cache_of_a_model_also_has_the_tensors_that_are_fused(tmp_path: Path) -> None:
+    model = _saved(block(norm=True, softmax=True), tmp_path)
+    found = _measured(model)
+    export(found, tmp_path / "few.cache")
+    export(found, tmp_path / "all.cache", model=model, version="8502")
+    few, every = (trt_cache.read(tmp_path / f"{name}.cache") for name in ("few", "all"))
+    assert every.header == "TRT-8502-EntropyCalibration2"
+    assert dict(few.scales) == {name: every.scales[name] for name in found.ranges}
+    # the file itself is what TensorRT parses: its batch norm is not folded
+    tensors = {output for node in onnx.load(model.path).graph.node for output in node.output}
+    assert set(every.scales) == {"image", *tensors}
+    for name in ("stem", "expand", "depthwise", "head"):
+        conv, norm, act = (every.scales[f"{name}/{part}"] for part in ("conv", "norm", "act"))
+        assert conv == norm == act
+    assert every.scales["probabilities"] == np.float32(1 / 127)
+
+
+def test_the_cache_of_a_changed_network_has_its_tensors(tmp_path: Path) -> None:
+    model = _saved(block(norm=True), tmp_path)
+    cache, changed = export(_corrected(model), tmp_path / "trt.cache", model=model)
+    nodes = onnx.load(changed).graph.node
+    assert set(trt_cache.read(cache).scales) == {"image", *(node.output[0] for node in nodes)}
+
+
+def test_an_imported_cache_is_exported_with_its_own_header(tmp_path: Path) -> None:
+    model = _saved(block(), tmp_path)
+    found = replace(_measured(model), method="imported:TRT-8203-MinMaxCalibration")
+    for known in (None, model):
+        export(found, tmp_path / "m.cache", model=known)
+        assert trt_cache.read(tmp_path / "m.cache").header == "TRT-8203-MinMaxCalibration"
+
+
 def test_another_model_is_refused_with_both_digests(tmp_path: Path) -> None:
     model = _saved(block(), tmp_path)
     foreign = replace(_measured(model), model_sha256="f" * 64)

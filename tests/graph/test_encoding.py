@@ -11,6 +11,8 @@ from edgedeploy.graph.encoding import (
     encode_bias,
     encode_range,
     encode_weight,
+    half_scale,
+    halve_weight,
     smallest_unsaturated_scale,
     weight_scale,
 )
@@ -117,3 +119,33 @@ def test_a_depthwise_kernel_keeps_all_eight_bits() -> None:
 def test_a_matrix_is_paired_along_its_inputs() -> None:
     matrix = np.asarray([[1, 0], [1, 1], [0, 0], [0, 1]], np.float32)  # (inputs, outputs)
     np.testing.assert_allclose(smallest_unsaturated_scale(matrix, 1), [2 / 127, 1 / 127])
+
+
+@given(scale=hnp.arrays(np.float32, 5, elements=st.floats(2.0**-100, 500, width=32)))
+def test_float16_scales_are_held_exactly_and_lie_next_to_their_own(scale: np.ndarray) -> None:
+    found = half_scale(scale)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found.astype(np.float16).astype(np.float32), found)
+    normal = scale >= np.finfo(np.float16).tiny
+    assert (np.abs(found - scale)[normal] <= scale[normal] * 2.0**-11).all()
+    assert (found[~normal] >= scale[~normal]).all()
+    assert (found[~normal] - scale[~normal] <= 2.0**-24).all()
+
+
+@given(
+    weight=hnp.arrays(np.float32, (3, 2, 3, 3), elements=st.floats(-60000, 60000, width=32)),
+    size=hnp.arrays(np.float32, (3, 1, 1, 1), elements=st.floats(2.0**-30, 1, width=32)),
+)
+def test_a_channel_keeps_its_integers_where_float16_has_a_scale_like_its_own(
+    weight: np.ndarray, size: np.ndarray
+) -> None:
+    weight = np.asarray(weight * size, np.float32)
+    scale = _scale(weight, 0)
+    whole, _ = encode_weight(weight, 0, scale)
+    found, encoding = halve_weight(weight, 0, whole, scale)
+    kept = scale >= np.finfo(np.float16).tiny
+    np.testing.assert_array_equal(found[kept], whole[kept])
+    assert np.abs(found).max() <= 127
+    step = encoding.scale.reshape(-1, 1, 1, 1).astype(np.float64)
+    off = np.abs(found * step - weight)
+    assert (off <= 0.5001 * step + np.abs(weight) * 2.0**-11).all()

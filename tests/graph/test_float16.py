@@ -6,9 +6,15 @@ import onnx_ir as ir
 import pytest
 
 from edgedeploy.errors import BuildError
+from edgedeploy.graph.constants import array_of
 from edgedeploy.graph.float16 import to_float16
+from edgedeploy.graph.fold_batch_norm import fold_batch_norm
+from edgedeploy.graph.opset import convert
+from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.shapes import fix_size
-from tests.graph.networks import block, pictures, producers, run
+from edgedeploy.graph.tensors import activations
+from edgedeploy.types import QdqStyle
+from tests.graph.networks import block, kinds, mixed, pictures, producers, ranges, run
 
 
 def _prepared(**form: bool | str) -> ir.Model:
@@ -77,3 +83,51 @@ def test_casts_and_filled_constants_inside_follow() -> None:
     before = run(model, pictures())
     to_float16(model)
     np.testing.assert_allclose(run(model, pictures()), before, rtol=0.02, atol=0.02)
+
+
+def _typed(model: ir.Model, *, half: bool = True, floats: tuple[str, ...] = ()) -> ir.Model:
+    """INT8 for a strongly typed network; without ``half`` the same with float32 around it."""
+    model = convert(model, oldest=19)
+    fix_size(model, (16, 16))
+    fold_batch_norm(model)
+    found = ranges(activations(model))
+    quantise(model, found, QdqStyle.S8, floats=floats, half=True)
+    if half:
+        to_float16(model)
+    return model
+
+
+def test_between_quantised_layers_everything_is_float16() -> None:
+    for model in (_typed(block(norm=True)), _typed(block(softmax=True, gemm="MatMul"))):
+        graph = model.graph
+        onnx.checker.check_model(ir.serde.serialize_model(model), full_check=True)
+        floats = [v.name for v in graph.initializers.values() if v.dtype == ir.DataType.FLOAT]
+        assert floats == ["image/scale/float32"]
+        assert [v.name for n in graph for v in n.outputs if v.dtype == ir.DataType.FLOAT] == [
+            graph.outputs[0].name
+        ]
+        assert {n.outputs[0].dtype for n in graph if n.op_type in ("Add", "DequantizeLinear")} == {
+            ir.DataType.FLOAT16
+        }
+
+
+def test_a_quantised_input_is_read_in_float32_and_never_cast() -> None:
+    model = _typed(block())
+    (reader,) = model.graph.inputs[0].consumers()
+    assert reader.op_type == "QuantizeLinear"
+    assert kinds(model).count("Cast") == 1  # the output's
+    own, others = reader.inputs[1], producers(model)["image/dequantized"].inputs[1]
+    assert float(np.asarray(array_of(own))) == float(np.asarray(array_of(others)))
+
+
+@pytest.mark.parametrize("form", ["block", "mixed", "left in float"])
+def test_int8_answers_stay_close_to_those_in_float32(form: str) -> None:
+    network = mixed if form == "mixed" else block
+    floats = ("head/conv",) if form == "left in float" else ()
+    typed, wanted = (_typed(network(), half=half, floats=floats) for half in (True, False))
+    np.testing.assert_allclose(
+        run(typed, pictures(), optimise=False),
+        run(wanted, pictures(), optimise=False),
+        rtol=0.03,
+        atol=0.03,
+    )

@@ -35,6 +35,22 @@ def test_layer_with_float_weights_is_floating_under_both_its_names() -> None:
     assert layers(graph) == Layers(0, frozenset({"stem", "y", "z2"}))
 
 
+def test_float_weights_behind_q_and_dq_count_also_where_they_are_turned() -> None:
+    graph = onnx.parser.parse_graph(
+        """g (float[1,3] x, float[5,3] w, float s, int8 z) => (float[1,5] y, float[1,5] f) {
+            q = QuantizeLinear (x, s, z)
+            d = DequantizeLinear (q, s, z)
+            wq = QuantizeLinear (w, s, z)
+            wd = DequantizeLinear (wq, s, z)
+            wt = Transpose (wd)
+            y = MatMul (d, wt)
+            ft = Transpose (w)
+            f = MatMul (d, ft)
+        }"""
+    )
+    assert layers(graph) == Layers(1, frozenset({"", "f"}))
+
+
 def test_what_fell_back_is_what_was_quantised_and_runs_in_float() -> None:
     found = Layers(2, frozenset({"head", "head_out"}))
     running = ["stem", "head", "w/quantized + head_out + relu", "weights + block_01"]

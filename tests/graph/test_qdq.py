@@ -8,17 +8,25 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from edgedeploy.errors import BuildError
+from edgedeploy.graph.bias import takes_bias
 from edgedeploy.graph.constants import array_of
+from edgedeploy.graph.encoding import Encoding
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
+from edgedeploy.graph.pairs import quantise_weights_in_graph
+from edgedeploy.graph.placement import is_weighted, output_axis
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
-from edgedeploy.types import QdqStyle, TensorRange
-from tests.graph.networks import CLASSES, block, kinds, pictures, producers, ranges, run
+from edgedeploy.types import Correction, QdqStyle, TensorRange
+from tests.graph.networks import CLASSES, block, kinds, mixed, pictures, producers, ranges, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 U8, S8 = QdqStyle.U8, QdqStyle.S8
@@ -49,6 +57,35 @@ def _quantised(style: QdqStyle, *, any_x86: bool = True, **form: bool | int | st
     fix_size(model, (16, 16))
     fold_batch_norm(model)
     quantise(model, _measured(model), style, any_x86=any_x86)
+    return model
+
+
+_FORMS: dict[str, Callable[[], ir.Model]] = {
+    "Conv": block,
+    "norm": lambda: block(norm=True),
+    "Gemm": lambda: block(gemm="Gemm"),
+    "GemmNN": lambda: block(gemm="GemmNN"),
+    "MatMul": lambda: block(gemm="MatMul"),
+    "mixed": mixed,
+    "constants": lambda: mixed(classifier="MatMul", constants=True),
+}
+
+
+def _s8(form: str, *, float_weights: bool = False) -> ir.Model:
+    """A network in the style s8, with corrections where it takes any."""
+    model = _FORMS[form]()
+    fix_size(model, (16, 16))
+    fold_batch_norm(model)
+    draw = np.random.default_rng(1)
+    found = {}
+    for node in (node for node in model.graph if is_weighted(node) and takes_bias(node)):
+        weight = np.asarray(array_of(node.inputs[1]))
+        found[node.outputs[0].name or ""] = Correction(
+            bias=np.asarray(draw.normal(size=weight.shape[output_axis(node)]) / 99, np.float32),
+            rounding=draw.integers(-1, 2, weight.shape).astype(np.int8),
+        )
+    ranges_of = _measured(model)
+    quantise(model, ranges_of, S8, corrections=found, float_weights=float_weights)
     return model
 
 
@@ -320,3 +357,103 @@ def test_tensorrt_rtx_builds_an_s8_engine(gemm: str) -> None:
     config = builder.create_builder_config()
     config.add_optimization_profile(profile)
     assert builder.build_serialized_network(network, config) is not None
+
+
+@pytest.mark.parametrize("form", _FORMS)
+def test_float_weights_give_the_integers_and_the_answers_of_int8_ones(form: str) -> None:
+    model, wanted = _s8(form, float_weights=True), _s8(form)
+    onnx.checker.check_model(ir.serde.serialize_model(model), full_check=True)
+    whole = {n: v for n, v in _int8(wanted).items() if not n.endswith("zero_point")}
+    for name, array in whole.items():
+        stem = name.removesuffix("/quantized")
+        snapped, scale = (
+            np.asarray(array_of(model.graph.initializers[f"{stem}/{part}"]))
+            for part in ("snapped", "scale")
+        )
+        rows = np.rint(snapped / scale.reshape(-1, *[1] * (snapped.ndim - 1)))
+        np.testing.assert_array_equal(rows if rows.shape == array.shape else rows.T, array)
+    assert whole
+    np.testing.assert_array_equal(
+        run(model, pictures(), optimise=False), run(wanted, pictures(), optimise=False)
+    )
+
+
+@pytest.mark.parametrize("form", _FORMS)
+def test_float_weights_leave_no_int8_constant_but_zero_points(form: str) -> None:
+    model = _s8(form, float_weights=True)
+    assert all(not array.any() for array in _int8(model).values())
+    for node in model.graph:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        scale, zero_point = (np.asarray(array_of(value)) for value in node.inputs[1:])
+        assert scale.shape == zero_point.shape  # TensorRT 8 asks for it
+        if scale.ndim:
+            assert node.attributes.get_int("axis") == 0
+
+
+def test_a_weight_of_the_largest_float32_stays_one() -> None:
+    model = block()
+    fix_size(model, (16, 16))
+    weight = np.zeros((12, 8, 1, 1), np.float32)
+    weight[3] = np.finfo(np.float32).max
+    model.graph.initializers["head/w"].const_value = ir.tensor(weight, name="head/w")
+    quantise(model, ranges(activations(model)), S8, float_weights=True)
+    snapped = np.asarray(array_of(model.graph.initializers["head/w/snapped"]))
+    assert np.isfinite(snapped).all()
+    np.testing.assert_allclose(snapped, weight)
+
+
+@given(
+    whole=hnp.arrays(np.int8, (4, 6), elements=st.integers(-127, 127)),
+    scale=hnp.arrays(np.float32, 4, elements=st.floats(2.0**-126, 2.0**120, width=32)),
+)
+def test_snapped_weights_quantise_to_the_integers_they_were_made_of(
+    whole: np.ndarray, scale: np.ndarray
+) -> None:
+    model = block(gemm="Gemm")
+    node = producers(model)["logits"]
+    encoding = Encoding(scale, np.zeros(4, np.int8))
+    quantise_weights_in_graph(model.graph, node, whole, encoding, axis=0)
+    snapped = np.asarray(array_of(model.graph.initializers["classifier/w/snapped"]))
+    np.testing.assert_array_equal(np.rint(snapped / scale[:, None]), whole)
+
+
+def test_scales_for_float16_are_such_that_it_holds() -> None:
+    model = block()
+    fix_size(model, (16, 16))
+    quantise(model, _measured(model), S8, half=True)
+    for node in model.graph:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            scale = np.asarray(array_of(node.inputs[1]))
+            np.testing.assert_array_equal(scale.astype(np.float16).astype(np.float32), scale)
+
+
+@pytest.mark.parametrize(("high", "name"), [(66000.0, "add"), (6e5, "add")])
+def test_an_activation_beyond_float16_is_named(high: float, name: str) -> None:
+    model = block()
+    fix_size(model, (16, 16))
+    found = ranges(activations(model))
+    found[name] = TensorRange(min=-high, max=high, low=-high, high=high)
+    before = ir.serde.serialize_model(model).SerializeToString()
+    with pytest.raises(BuildError, match=rf"{name} reaches {high:g}, float16 ends at 65504"):
+        quantise(model, found, S8, half=True)
+    assert ir.serde.serialize_model(model).SerializeToString() == before
+    quantise(model, found, S8)
+
+
+def test_a_weight_beyond_float16_is_named() -> None:
+    model = block()
+    fix_size(model, (16, 16))
+    weight = np.full((12, 8, 1, 1), -7e4, np.float32)
+    model.graph.initializers["head/w"].const_value = ir.tensor(weight, name="head/w")
+    with pytest.raises(BuildError, match="head/w reaches 70000, float16 ends at 65504"):
+        quantise(model, ranges(activations(model)), S8, half=True)
+
+
+def _int8(model: ir.Model) -> dict[str, np.ndarray]:
+    """Constants of that type, by name."""
+    return {
+        name: np.asarray(array_of(value))
+        for name, value in model.graph.initializers.items()
+        if value.dtype == ir.DataType.INT8
+    }
