@@ -42,6 +42,7 @@ NAMES = {
     "ICudaEngine.num_io_tensors": ("8.5.2", "11.1.0"),
     "IBuilderConfig.max_workspace_size": _TO_8,
     "IBuilderConfig.set_memory_pool_limit": ("8.4.1", "11.1.0"),
+    "MemoryPoolType.WORKSPACE": ("8.4.1", "11.1.0"),
     "IBuilderConfig.builder_optimization_level": _FROM_8_6,
     "IBuilderConfig.hardware_compatibility_level": _FROM_8_6,
     "IBuilderConfig.int8_calibrator": _TO_10,
@@ -246,9 +247,11 @@ class _Runtime:
             logger.log(Severity.ERROR, "CUDA initialization failure with error: 35")
         self._trt = trt
         self.engine_host_code_allowed = True
+        self.DLA_core: int | None = None
 
     def deserialize_cuda_engine(self, _plan: bytes) -> Any:
         self._trt.seen.host_code = self.engine_host_code_allowed
+        self._trt.seen.runtime_dla_core = self.DLA_core
         return self._trt.engine
 
 
@@ -260,7 +263,6 @@ class Library(ModuleType):
     DeviceType = enum.Enum("DeviceType", ["GPU", "DLA"])
     ProfilingVerbosity = enum.Enum("ProfilingVerbosity", ["LAYER_NAMES_ONLY", "DETAILED"])
     LayerInformationFormat = enum.Enum("LayerInformationFormat", ["ONELINE", "JSON"])
-    MemoryPoolType = enum.Enum("MemoryPoolType", ["WORKSPACE"])
 
     def __init__(
         self,
@@ -301,7 +303,7 @@ class Library(ModuleType):
         self.Builder = functools.partial(_Builder, self)
         self.OnnxParser = functools.partial(_Parser, self)
         self.Runtime = functools.partial(_Runtime, self)
-        for owner in ("BuilderFlag", "HardwareCompatibilityLevel", "ICudaEngine"):
+        for owner in ("BuilderFlag", "HardwareCompatibilityLevel", "ICudaEngine", "MemoryPoolType"):
             names = [name for name in NAMES if name.startswith(f"{owner}.")]
             members = [name.partition(".")[2] for name in names if has(generation, name)]
             if members:

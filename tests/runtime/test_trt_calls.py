@@ -7,19 +7,18 @@ package ``tensorrt`` seem installed where it is not; the bindings themselves say
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from tests.runtime import real_tensorrt, stub_library, vendor_names
 from tests.runtime.real_tensorrt import FULL, Surface
+from tests.runtime.tensorrt_spans import NAMES
 from tests.runtime.vendor_names import Call
 
-NAMES: dict[str, list[str]] = json.loads(
-    Path(__file__).with_name("tensorrt_names.json").read_text(encoding="utf-8")
-)["names"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 # What a variable of this name holds, in the modules that touch TensorRT.
 HOLDS = {
     "builder": ("Builder",),
