@@ -8,8 +8,10 @@ from . import choosing, cpu, manifest
 from .choosing import Candidate, PassedOver
 from .errors import (
     ArtifactError,
+    BuildError,
     EdgeDeployError,
     EdgeDeployWarning,
+    FileError,
     MissingDependencyError,
     UnsupportedError,
     UsageError,
@@ -23,7 +25,16 @@ _VENDORS = {
     "openvino": ("openvino", "pip install openvino"),
     "trt": ("tensorrt", "on a Jetson install JetPack's TensorRT, else pip install tensorrt"),
 }
-_DOES_NOT_LOAD = (ArtifactError, MissingDependencyError, UnsupportedError)
+_DOES_NOT_LOAD = (BuildError, FileError, MissingDependencyError, UnsupportedError)
+
+
+class _How(NamedTuple):
+    """How sessions are opened: CPU threads, the device asked for, and what TensorRT may do."""
+
+    threads: int
+    device: Optional[str]
+    rebuild: bool
+    cuda_graphs: bool
 
 
 class Loaded(NamedTuple):
@@ -35,6 +46,7 @@ class Loaded(NamedTuple):
         why: What decided, in words.
         passed_over: The artifacts beside it that were not taken.
         unmet: What it needs for right answers and this machine lacks, or None.
+        rebuilt: Whether its engine was built on this machine just now.
     """
 
     candidate: Candidate
@@ -42,6 +54,7 @@ class Loaded(NamedTuple):
     why: str
     passed_over: Tuple[PassedOver, ...]
     unmet: Optional[str]
+    rebuilt: bool = False
 
 
 def load(
@@ -53,6 +66,8 @@ def load(
     *,
     preprocessing: Optional[Preprocessing],
     labels: Optional[Sequence[str]],
+    rebuild: bool = False,
+    cuda_graphs: bool = True,
     cpuinfo: str = cpu.CPUINFO,
 ) -> Loaded:
     """Load the best artifact at or below ``path``; arguments and errors are `Runtime.load`'s.
@@ -72,9 +87,10 @@ def load(
     ranked = choosing.rank(candidates, unmet)
     asked = [word for word in (backend, precision) if word]
     failures: List[Tuple[Candidate, EdgeDeployError]] = []
+    how = _How(threads or cpu.physical_cores(), device, rebuild, cuda_graphs)
     for place, (candidate, cost) in enumerate(ranked):
         try:
-            session = _open(candidate, threads or cpu.physical_cores(), device)
+            opened, session = _open(candidate, how)
         except _DOES_NOT_LOAD as error:
             failures.append((candidate, error))
             continue
@@ -87,7 +103,8 @@ def load(
         lacking = unmet.get(candidate.folder)
         if lacking is not None:
             _warn(candidate, lacking)
-        return Loaded(candidate, session, why, tuple(passed_over), lacking)
+        rebuilt = opened is not candidate
+        return Loaded(opened, session, why, tuple(passed_over), lacking, rebuilt)
     raise _none_loads(path, failures)
 
 
@@ -133,11 +150,44 @@ def _warn(candidate: Candidate, reason: str) -> None:
     )
 
 
-def _open(candidate: Candidate, threads: int, device: Optional[str]) -> Session:
+def _open(candidate: Candidate, how: _How) -> Tuple[Candidate, Session]:
+    """Open an artifact's session; return with it the artifact, another one where it was rebuilt."""
+    try:
+        return candidate, _session(candidate, how)
+    except ArtifactError as error:
+        if not how.rebuild or candidate.manifest.backend != "trt":
+            raise
+        made = _rebuilt(candidate, error)
+    return made, _session(made, how)
+
+
+def _session(candidate: Candidate, how: _How) -> Session:
     known = candidate.manifest
     manifest.verify(candidate.folder, known)
-    session: Session = _vendor(known.backend).load(candidate.folder, known, threads, device)
+    more = {"graphs": how.cuda_graphs} if known.backend == "trt" else {}
+    session: Session = _vendor(known.backend).load(
+        candidate.folder, known, how.threads, how.device, **more
+    )
     return session
+
+
+def _rebuilt(candidate: Candidate, refused: ArtifactError) -> Candidate:
+    """Build a trt artifact's engine on this machine.
+
+    Raises:
+        ArtifactError: It holds nothing to build from.
+    """
+    from . import trt_rebuild  # a machine that only runs engines does without the builder's side
+
+    told = candidate.manifest
+    if manifest.SOURCE not in [info.name for info in told.files]:
+        raise ArtifactError(
+            f"{refused.problem}; it cannot be rebuilt, for it has no {manifest.SOURCE}",
+            fix=refused.fix,
+        ) from refused
+    known = trt_rebuild.rebuild(candidate.folder)
+    complete = known._replace(preprocessing=told.preprocessing, labels=told.labels)
+    return candidate._replace(manifest=complete)
 
 
 def _vendor(backend: str) -> Any:

@@ -1,5 +1,6 @@
 """`Runtime`: one loaded artifact, whatever made it."""
 
+import copy
 import os
 import threading
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Union
@@ -44,10 +45,11 @@ class Runtime:
         self._folder = loaded.candidate.folder
         self._manifest = loaded.candidate.manifest
         self._session: Optional[Session] = loaded.session
-        self._described = dict(loaded.session.described)
+        self._described = loaded.session.described  # may change with the calls
         self._why = loaded.why
         self._passed_over = loaded.passed_over
         self._unmet = loaded.unmet
+        self._rebuilt = loaded.rebuilt
         self._lock = threading.Lock()
 
     @classmethod
@@ -61,6 +63,8 @@ class Runtime:
         *,
         preprocessing: Optional[Preprocessing] = None,
         labels: Optional[Sequence[str]] = None,
+        rebuild: bool = False,
+        cuda_graphs: bool = True,
     ) -> "Runtime":
         """Load an artifact, or the best one of a folder that loads here.
 
@@ -76,6 +80,9 @@ class Runtime:
                 artifact was built for.
             preprocessing: For an artifact that does not say how pictures are preprocessed.
             labels: Class names by index, instead of the artifact's.
+            rebuild: Build a TensorRT engine on this machine where the artifact has none for it,
+                from the ``source.onnx`` beside it; that takes minutes, on small boards an hour.
+            cuda_graphs: Let TensorRT's engines be replayed from CUDA graphs where that works.
 
         Raises:
             UsageError: Nothing in the folder is what was asked for, it holds several models, or
@@ -83,6 +90,8 @@ class Runtime:
             ArtifactError: There is no artifact, or it is damaged, or made for another machine.
             MissingDependencyError: The vendor's package is not installed here.
             UnsupportedError: The device is not here, or none of several artifacts loads.
+            BuildError: TensorRT refused to rebuild it.
+            FileError: It cannot be rebuilt, for its folder cannot be written to.
 
         Warns:
             EdgeDeployWarning: The artifact needs an x86 CPU with VNNI, and this is one without.
@@ -95,6 +104,8 @@ class Runtime:
             device,
             preprocessing=preprocessing,
             labels=labels,
+            rebuild=rebuild,
+            cuda_graphs=cuda_graphs,
         )
         return cls(loaded)
 
@@ -109,8 +120,9 @@ class Runtime:
 
         ``backend, library, precision, runs, quantised, device, threads, model, variant, input,
         output, softmax, preprocessing, labels`` (their number, or None), ``artifact, sha256, needs,
-        unmet`` (what of these needs this machine lacks, or None), ``why, passed_over`` (a list of
-        ``{artifact, reason}``), and ``engine``: all that the loaded engine reports of itself.
+        unmet`` (what of these needs this machine lacks, or None), ``rebuilt`` (whether its engine
+        was built here by `load`), ``why, passed_over`` (a list of ``{artifact, reason}``), and
+        ``engine``: all that the loaded engine reports of itself.
         """
         known = self._manifest
         return {
@@ -132,9 +144,10 @@ class Runtime:
             "sha256": known.sha256,
             "needs": dict(known.needs),
             "unmet": self._unmet,
+            "rebuilt": self._rebuilt,
             "why": self._why,
             "passed_over": [left._asdict() for left in self._passed_over],
-            "engine": dict(self._described),
+            "engine": copy.deepcopy(self._described),
         }
 
     def infer(self, batch: np.ndarray) -> np.ndarray:

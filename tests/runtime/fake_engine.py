@@ -284,9 +284,9 @@ def engine(
     return new, new_context, inside
 
 
-def loadable(generation: str, gpu: FakeGpu, information: str = "") -> Any:
+def loadable(generation: str, gpu: FakeGpu, information: str = "", *, side: int = 4) -> Any:
     """Return an engine that makes its context and its inspector itself, as `Runtime` gives it."""
-    made, context, inside = engine(generation, gpu)
+    made, context, inside = engine(generation, gpu, side=side)
     made.create_execution_context = lambda: context
     made.inside = inside
 

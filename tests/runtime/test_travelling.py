@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,11 @@ import pytest
 
 import edgedeploy
 from tests.artifacts import write_artifact
+from tests.runtime.trt_artifacts import waiting_artifact
 
 ROOT = Path(edgedeploy.__file__).parent
+# Pythons as JetPack has them, 3.6 and 3.8, each with NumPy; joined as in PATH.
+BOARD_PYTHONS = [p for p in os.environ.get("EDGEDEPLOY_BOARD_PYTHONS", "").split(os.pathsep) if p]
 FOLDERS = ("runtime", "meters", "worker")
 SOURCES = [ROOT / "__init__.py", *(p for f in FOLDERS for p in sorted((ROOT / f).glob("*.py")))]
 ids = [str(path.relative_to(ROOT)) for path in SOURCES]
@@ -75,11 +79,11 @@ def elsewhere(tmp_path: Path) -> Path:
     return package.parent
 
 
-def run_there(elsewhere: Path, code: str) -> str:
+def run_there(elsewhere: Path, code: str, python: str = sys.executable) -> str:
     # -I: neither the environment nor the working tree is looked at for modules
     head = f"import sys; sys.path.insert(0, {str(elsewhere)!r})\n"
     done = subprocess.run(
-        [sys.executable, "-I", "-c", head + code], capture_output=True, text=True, check=False
+        [python, "-I", "-c", head + code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -102,24 +106,51 @@ assert not [name for name in sys.modules if name.startswith("edgedeploy")]
     assert json.loads(run_there(elsewhere, code)) == ["blue", "ort", "copied.runtime.runtime"]
 
 
-def test_every_module_that_needs_no_vendor_imports_in_the_copy(elsewhere: Path) -> None:
-    names = [
-        f"copied.{path.parent.name}.{path.stem}"
-        for path in SOURCES[1:]
-        if path.stem not in ("__main__", "__init__")
-    ]
-    vendors = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "pycuda", "cuda", "pynvml")
-    code = f"""
-import importlib
-for name in {names!r}:
+IMPORT_ALL = """
+import glob, importlib, os
+here = os.path.dirname(importlib.import_module("copied").__file__)
+for path in sorted(glob.glob(os.path.join(here, "*", "*.py"))):
+    folder, name = os.path.split(path[:-3])
+    if name in ("__main__", "__init__"):
+        continue
     try:
-        importlib.import_module(name)
+        importlib.import_module(".".join(["copied", os.path.basename(folder), name]))
     except ImportError as error:
-        if (error.name or "").split(".")[0] not in {vendors!r}:
+        vendors = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "pynvml")
+        if (error.name or "").split(".")[0] not in vendors:
             raise
 assert not [name for name in sys.modules if name.startswith("edgedeploy")]
 """
-    run_there(elsewhere, code)
+
+
+def test_every_module_that_needs_no_vendor_imports_in_the_copy(elsewhere: Path) -> None:
+    run_there(elsewhere, IMPORT_ALL)
+
+
+@pytest.mark.skipif(
+    not BOARD_PYTHONS, reason="EDGEDEPLOY_BOARD_PYTHONS names no Python of a board, with NumPy"
+)
+@pytest.mark.parametrize("python", BOARD_PYTHONS)
+def test_a_boards_own_python_imports_the_copy_and_rebuilds_with_it(
+    elsewhere: Path, tmp_path: Path, python: str
+) -> None:
+    run_there(elsewhere, IMPORT_ALL, python)
+    prepared, _ = waiting_artifact(tmp_path)
+    code = f"""
+from copied import Runtime, EdgeDeployError
+try:
+    Runtime.load({prepared!r})
+except EdgeDeployError as error:
+    assert "python3 -m copied.runtime.trt_rebuild" in error.fix, error.fix
+"""
+    run_there(elsewhere, code, python)
+    done = subprocess.run(
+        [python, "-m", "copied.runtime.trt_rebuild", prepared],
+        cwd=elsewhere, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "TensorRT is not installed" in done.stderr
+    assert "python3-libnvinfer" in done.stderr
 
 
 def test_importing_the_package_loads_neither_numpy_nor_a_vendor() -> None:

@@ -23,9 +23,9 @@ PREPARED = {
 
 
 def trt_artifact(
-    folder: Path, *, source: bool = True, **runs_on: Any
+    folder: Path, *, source: bool = True, precision: str = "int8", **runs_on: Any
 ) -> tuple[str, manifest.Manifest]:
-    """Write an int8 artifact of TensorRT 10.3.0 on an Orin; return its folder and its manifest."""
+    """Write an artifact of TensorRT 10.3.0 on an Orin; return its folder and its manifest."""
     bound = {
         "portable": False,
         "library": "tensorrt",
@@ -37,7 +37,7 @@ def trt_artifact(
     made = write_artifact(
         folder / "trt-int8",
         backend="trt",
-        precision="int8",
+        precision=precision,
         content=content,
         runs_on=bound | runs_on,
     )
