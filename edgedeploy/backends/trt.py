@@ -153,4 +153,5 @@ def _latency_ms(engine: Path, spec: BuildSpec) -> float | None:
         cuda = cuda_memory.open_gpu()
     except UnsupportedError:
         return None  # `candidates` made one engine only, there is nothing to compare it with
-    return trt_tune.latency_ms(trt, cuda, str(engine), spec.trt.batch[1])
+    options = spec.trt
+    return trt_tune.latency_ms(trt, cuda, str(engine), options.batch[1], dla_core=options.dla_core)

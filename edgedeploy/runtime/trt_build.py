@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import (
     cuda_memory,
@@ -133,7 +133,9 @@ def build_engine(
             fix=_why_none(options),
         )
     warnings = "\n".join(log.lines)
-    layers = trt_inspect.running_layers(trt, log, plan, job.best) if gpu else []
+    layers: List[Tuple[str, str]] = []
+    if gpu is not None:
+        layers = trt_inspect.running_layers(trt, log, plan, job.best, options.dla_core)
     # TensorRT-RTX's runs on every GPU from Ampere on: it finishes compiling when it is loaded
     bound = gpu if trt.__name__ == "tensorrt" else None
     return BuildReport(

@@ -1,7 +1,7 @@
 """What an engine says it runs: TensorRT's engine inspector, read."""
 
 import json
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from . import trt_api, trt_engine
 
@@ -19,7 +19,9 @@ _WORDS = (
 )
 
 
-def running_layers(trt: Any, log: Any, plan: Any, shape: Any) -> List[Tuple[str, str]]:
+def running_layers(
+    trt: Any, log: Any, plan: Any, shape: Any, dla_core: Optional[int] = None
+) -> List[Tuple[str, str]]:
     """Load an engine on the GPU and list its convolutions and matrix products, with their types.
 
     Args:
@@ -27,12 +29,16 @@ def running_layers(trt: Any, log: Any, plan: Any, shape: Any) -> List[Tuple[str,
         log: Its logger.
         plan: The serialised engine.
         shape: Input shape to inspect it at; formats are not decided before it is known.
+        dla_core: That it was built for; None is the GPU.
 
     Returns:
         For example ``[("conv1 + relu1", "int8")]``; empty where this version or this engine does
         not tell.
     """
-    engine = trt_api.make_runtime(trt, log).deserialize_cuda_engine(plan)
+    runtime = trt_api.make_runtime(trt, log)
+    if dla_core is not None:
+        runtime.DLA_core = dla_core
+    engine = runtime.deserialize_cuda_engine(plan)
     if engine is None or not hasattr(engine, "create_engine_inspector"):
         return []
     context = engine.create_execution_context()

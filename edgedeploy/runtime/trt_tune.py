@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import numpy as np
 
@@ -20,6 +20,7 @@ def latency_ms(
     path: str,
     images: int = 1,
     *,
+    dla_core: Optional[int] = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
     """Return the median time of one call, copies included, in milliseconds.
@@ -29,6 +30,7 @@ def latency_ms(
         cuda: The GPU.
         path: Engine file that was just built with them.
         images: How many images a call has; moved into what the engine takes.
+        dla_core: That it was built for; None is the GPU.
         clock: Seconds, monotonic.
 
     Raises:
@@ -36,6 +38,8 @@ def latency_ms(
     """
     log = trt_api.logger(trt)
     runtime = trt_api.make_runtime(trt, log)
+    if dla_core is not None:
+        runtime.DLA_core = dla_core
     with open(path, "rb") as file:
         engine = runtime.deserialize_cuda_engine(file.read())
     context = engine.create_execution_context() if engine is not None else None

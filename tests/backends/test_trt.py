@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,9 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgedeploy.errors import BuildError, MissingDependencyError
-from edgedeploy.runtime import trt_api
+from edgedeploy.runtime import cuda_memory, trt_api, trt_build, trt_dialects
+from edgedeploy.runtime.trt_options import TrtOptions
 from edgedeploy.types import BuildSpec, Built, Family, Precision, QdqStyle
-from tests.models import stem
+from tests.models import save, stem
 from tests.prepared_sources import mobilenet, prepared
 
 if TYPE_CHECKING:
@@ -21,16 +25,6 @@ if TYPE_CHECKING:
     from edgedeploy.backends.base import Backend
 
 PRECISIONS = (Precision.FP32, Precision.FP16, Precision.INT8)
-
-
-@pytest.fixture(scope="module")
-def trt() -> Backend:
-    """The backend, with TensorRT-RTX where there is no GPU."""
-    if not any(trt_api.installed(package) for package in trt_api.PACKAGES):
-        pytest.skip("neither tensorrt nor tensorrt_rtx is installed")
-    from edgedeploy import backends
-
-    return backends.get("trt")
 
 
 def build(
@@ -45,20 +39,6 @@ def build(
 def is_typed(trt: Backend) -> bool:
     """Whether float types come from the source."""
     return trt.source_form(BuildSpec(backend="trt", precision=Precision.FP16)).half
-
-
-@pytest.mark.parametrize("family", list(Family), ids=lambda family: family.value)
-@pytest.mark.parametrize("precision", PRECISIONS, ids=lambda precision: precision.value)
-def test_mobilenets_build_in_every_precision(
-    trt: Backend, tmp_path: Path, family: Family, precision: Precision
-) -> None:
-    model = prepared(mobilenet(family), precision, float16=is_typed(trt))
-    built = build(trt, model, tmp_path, precision)
-    folder = tmp_path / "artifact"
-    assert built.engine == built.files[0] == "model.engine"
-    assert sorted(built.files) == sorted(path.name for path in folder.iterdir())
-    assert (folder / "model.engine").stat().st_size > 100_000
-    assert (folder / "source.onnx").read_bytes() == (tmp_path / "prepared.onnx").read_bytes()
 
 
 def test_two_widths_give_two_sizes_of_engine(trt: Backend, tmp_path: Path) -> None:
@@ -110,7 +90,104 @@ def test_fixed_batch_builds_too(trt: Backend, tmp_path: Path) -> None:
     assert build(trt, stem((2, 3, 32, 32)), tmp_path).engine == "model.engine"
 
 
+# ---- while it builds ----
+
+
+def test_phases_are_logged(trt: Backend, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    if not hasattr(trt_api.library(), "IProgressMonitor"):
+        pytest.skip("this TensorRT reports no progress")
+    with caplog.at_level(logging.INFO, logger="edgedeploy.backends.trt"):
+        build(trt, stem(("N", 3, 32, 32)), tmp_path)
+    assert any("Building engine (" in record.getMessage() for record in caplog.records)
+
+
+def test_ctrl_c_cancels_a_real_build_and_leaves_nothing(trt: Backend, tmp_path: Path) -> None:
+    if not hasattr(trt_api.library(), "IProgressMonitor"):
+        pytest.skip("this TensorRT cannot be cancelled")
+    source = save(mobilenet(Family.MOBILENET_V1), tmp_path / "source.onnx")
+    told: list[str] = []
+
+    def interrupt(phase: str, done: int, total: int) -> None:
+        told.append(f"{phase} {done}/{total}")
+        if done == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        trt_build.build_engine(
+            str(source), str(tmp_path / "model.engine"), precision="fp32", progress=interrupt
+        )
+    # cancelled at the step after the signal; a whole build takes hundreds
+    assert len(told) < 10
+    assert [path.name for path in tmp_path.iterdir()] == ["source.onnx"]
+    # and the next build is none the worse
+    assert trt.build(source, BuildSpec(backend="trt"), tmp_path).engine == "model.engine"
+
+
+@pytest.mark.parametrize(
+    ("value", "folder"),
+    [("off", None), ("/somewhere", "/somewhere"), ("", "/cache/edgedeploy/tensorrt")],
+)
+def test_timings_are_kept_where_the_variable_says(
+    trt: Backend, monkeypatch: pytest.MonkeyPatch, value: str, folder: str | None
+) -> None:
+    from edgedeploy.backends import trt as module
+
+    assert trt is module
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    monkeypatch.setenv("EDGEDEPLOY_TIMING_CACHE", value)
+    assert module.timing_folder() == folder
+
+
+def test_tensorrt_rtx_times_nothing_so_nothing_is_kept(
+    trt: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if trt_api.library().__name__ != "tensorrt_rtx":
+        pytest.skip("TensorRT times kernels")
+    monkeypatch.setenv("EDGEDEPLOY_TIMING_CACHE", str(tmp_path / "timings"))
+    build(trt, stem(("N", 3, 32, 32)), tmp_path)
+    assert not (tmp_path / "timings").exists()
+
+
+def test_there_is_one_candidate_unless_several_int8_modes_are_to_be_compared(trt: Backend) -> None:
+    tune = TrtOptions(tune=True)
+    for spec in (
+        BuildSpec(backend="trt", precision=Precision.INT8),
+        BuildSpec(backend="trt", precision=Precision.FP16, trt=tune),
+        BuildSpec(backend="trt", precision=Precision.INT8, trt=tune._replace(int8_mode="typed")),
+    ):
+        assert trt.candidates(spec) == (spec,)
+
+
+def test_tuned_int8_is_built_in_every_mode_that_the_library_has(trt: Backend) -> None:
+    modes = trt_dialects.int8_modes(trt_dialects.of(trt_api.library()))
+    if len(modes) > 1 and cuda_memory.find_gpu() is None:
+        pytest.skip("there is no GPU to compare them on")
+    spec = BuildSpec(backend="trt", precision=Precision.INT8, trt=TrtOptions(tune=True))
+    assert tuple(made.trt.int8_mode for made in trt.candidates(spec)) == modes
+
+
 # ---- refused ----
+
+
+def test_every_unsupported_node_is_named(trt: Backend, tmp_path: Path) -> None:
+    model = stem(("N", 3, 32, 32), opset=15)
+    model.ir_version = 8
+    model.graph.node[1].CopyFrom(helper.make_node("Bernoulli", ["c"], ["r"], name="dice"))
+    coin = helper.make_node("Bernoulli", ["r"], ["s"], name="coin")
+    model.graph.node.insert(2, coin)
+    model.graph.node[3].input[0] = "s"
+    with pytest.raises(BuildError, match=r"'dice' \(Bernoulli\).*'coin' \(Bernoulli\)"):
+        build(trt, model, tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"no ONNX"])
+def test_a_file_without_a_model_is_refused(trt: Backend, tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "source.onnx").write_bytes(data)
+    with pytest.raises(BuildError, match=r"source.onnx: the file: |the model has no input"):
+        trt_build.build_engine(
+            str(tmp_path / "source.onnx"), str(tmp_path / "model.engine"), precision="fp32"
+        )
+    assert not (tmp_path / "model.engine").exists()
 
 
 def test_uint8_qdq_is_refused_with_the_node(trt: Backend, tmp_path: Path) -> None:

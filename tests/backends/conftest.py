@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgedeploy.runtime import trt_api
+
+if TYPE_CHECKING:
+    from edgedeploy.backends.base import Backend
+
+
+@pytest.fixture(scope="module")
+def trt() -> Backend:
+    """The backend, with TensorRT-RTX where there is no GPU."""
+    if not any(trt_api.installed(package) for package in trt_api.PACKAGES):
+        pytest.skip("neither tensorrt nor tensorrt_rtx is installed")
+    from edgedeploy import backends
+
+    return backends.get("trt")
