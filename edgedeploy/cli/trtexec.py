@@ -61,7 +61,7 @@ def command(
 ) -> None:
     """Print the line that builds or measures an artifact's engine with trtexec."""
     from edgedeploy.runtime import manifest as manifests
-    from edgedeploy.trtexec import commands
+    from edgedeploy.trtexec import artifacts, commands
 
     manifest = manifests.read(str(artifact))
     spec = commands.CommandSpec(
@@ -73,7 +73,7 @@ def command(
         spin_wait=spin_wait,
         timing_cache=timing_cache,
     )
-    found = commands.command(manifest, commands.version_for(manifest, tensorrt, device), spec)
+    found = commands.command(manifest, artifacts.version_for(manifest, tensorrt, device), spec)
     if json:
         print_json(_document(artifact, found))
         return

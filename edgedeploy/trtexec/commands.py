@@ -7,16 +7,14 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedeploy import devices
-from edgedeploy.errors import ArtifactError, UnsupportedError, UsageError
+from edgedeploy.errors import UnsupportedError, UsageError
 from edgedeploy.runtime import trt_build, trt_dialects, trt_options
-from edgedeploy.source_forms import trt_form
+from edgedeploy.trtexec.artifacts import check, int8_mode, is_typed
 from edgedeploy.trtexec.flags import numbers, spell
 from edgedeploy.types import Precision
 
 if TYPE_CHECKING:
     from edgedeploy.runtime.manifest import Manifest
-    from edgedeploy.runtime.trt_dialects import Dialect
     from edgedeploy.runtime.trt_options import TrtOptions
     from edgedeploy.trtexec.flags import Version
 
@@ -85,7 +83,7 @@ def command(manifest: Manifest, version: str, spec: CommandSpec) -> Command:
 
     Args:
         manifest: Of the artifact.
-        version: Of the TensorRT that trtexec comes with; `version_for` finds it.
+        version: Of the TensorRT that trtexec comes with; `artifacts.version_for` finds it.
         spec: What else is asked.
 
     Raises:
@@ -94,8 +92,9 @@ def command(manifest: Manifest, version: str, spec: CommandSpec) -> Command:
         ArtifactError: The artifact lacks a file, or its engine is of another version.
     """
     options = trt_options.from_json(manifest.options)
-    known, stem = numbers(version), f"{manifest.model}-trt-{manifest.precision}"
-    _check(manifest, version, measure=spec.measure)
+    check(manifest, version, measure=spec.measure)
+    known = numbers(version)
+    stem = re.sub(r"[^\w.+-]", "_", f"{manifest.model}-trt-{manifest.precision}")
     if not spec.measure:
         words = _building(manifest, options, known, spec)
         return Command(
@@ -108,37 +107,6 @@ def command(manifest: Manifest, version: str, spec: CommandSpec) -> Command:
     )
 
 
-def version_for(manifest: Manifest, tensorrt: str | None = None, device: str | None = None) -> str:
-    """Return the version of TensorRT whose trtexec is meant.
-
-    Args:
-        manifest: Of the artifact: the version that it waits for, or was built by, unless
-            something else is named.
-        tensorrt: A version, e.g. ``"8.2.1"``.
-        device: A board; the version of its newest JetPack.
-
-    Raises:
-        UsageError: Both are given, or it is no version.
-        UnknownNameError: There is no such board.
-        UnsupportedError: The artifact is not TensorRT's, or the board has no TensorRT.
-    """
-    _check_library(manifest)
-    if tensorrt is not None and device is not None:
-        raise UsageError(
-            f"--tensorrt {tensorrt} and --device {device} both name a version", fix="pass one"
-        )
-    if device is not None:
-        jetpacks = devices.find(device).jetpacks
-        if not jetpacks:
-            raise UnsupportedError(
-                f"the board table knows no TensorRT of {device}", fix="name it: --tensorrt 8.2.1"
-            )
-        tensorrt = jetpacks[0].tensorrt
-    found = tensorrt or str(manifest.runs_on["tensorrt" if manifest.waiting else "library_version"])
-    numbers(found)
-    return found
-
-
 def shape(manifest: Manifest, batch: int) -> str:
     """Return a batch's shape as trtexec writes it: ``image:1x3x224x224``.
 
@@ -146,7 +114,7 @@ def shape(manifest: Manifest, batch: int) -> str:
         UnsupportedError: trtexec cannot be told this input's name or size.
     """
     name, (_, *rest) = manifest.input.name, manifest.input.shape
-    if not re.fullmatch(r"[^\s,':=]+(:[^\s,':=]+)*", name):
+    if not re.fullmatch(r"[^\s,':=]+(:[^\s,':=]+)*", name) or not name.isprintable():
         raise UnsupportedError(
             f"the input is called {name!r}, and trtexec splits its arguments at such characters",
             fix="rename the input in the ONNX file, or build with edgedeploy on the board",
@@ -157,14 +125,6 @@ def shape(manifest: Manifest, batch: int) -> str:
             fix="build it again with --resolution",
         )
     return f"{name}:{'x'.join(map(str, (batch, *rest)))}"
-
-
-def is_typed(dialect: Dialect, manifest: Manifest) -> bool:
-    """Return whether the types of an artifact's source are final, in a strongly typed network."""
-    if manifest.precision == Precision.INT8.value:
-        return _int8_mode(manifest) == "typed"
-    on_dla = trt_options.from_json(manifest.options).dla_core is not None
-    return dialect.typed and not (on_dla and dialect.dla_int8 != "typed")
 
 
 def _building(
@@ -198,7 +158,7 @@ def _building(
 
 def _types(manifest: Manifest, version: Version, folder: str) -> list[tuple[str, object]]:
     """Say the precision; INT8 alone would leave what has no INT8 kernel in FP32."""
-    if is_typed(_dialect(".".join(map(str, version))), manifest):
+    if is_typed(trt_dialects.for_version(".".join(map(str, version))), manifest):
         return [("typed", "")]
     flags: dict[str, list[tuple[str, object]]] = {
         Precision.FP32.value: [],
@@ -206,7 +166,7 @@ def _types(manifest: Manifest, version: Version, folder: str) -> list[tuple[str,
         Precision.INT8.value: [("fp16", ""), ("int8", "")],
     }
     said = flags[manifest.precision]
-    if _int8_mode(manifest) == "implicit":
+    if int8_mode(manifest) == "implicit":
         said.append(("cache", f"{folder}/{trt_build.CACHE}"))
     return said
 
@@ -233,63 +193,3 @@ def _measuring(
     if options.dla_core is not None:
         said.insert(1, ("dla", options.dla_core))
     return [word for name, value in said for word in spell(name, version, value)]
-
-
-def _check(manifest: Manifest, version: str, *, measure: bool) -> None:
-    _check_library(manifest)
-    own = version_for(manifest)
-    if measure and not manifest.waiting:
-        if numbers(version)[:3] != numbers(own)[:3] and not manifest.runs_on.get(
-            "version_compatible"
-        ):
-            raise ArtifactError(
-                f"the engine was built by TensorRT {own}, trtexec of {version} does not load it",
-                fix="leave --tensorrt and --device out, or build the engine again first",
-            )
-        return
-    if not measure:
-        _check_source(manifest, own, version)
-
-
-def _check_library(manifest: Manifest) -> None:
-    library = manifest.runs_on.get("library")
-    if manifest.backend != "trt" or library != "tensorrt":
-        made = "TensorRT-RTX" if library == "tensorrt_rtx" else f"the backend {manifest.backend!r}"
-        raise UnsupportedError(
-            f"the artifact was built by {made}, trtexec runs engines of TensorRT only",
-            fix="prepare one for a board: edgedeploy build MODEL --backend trt --device BOARD",
-        )
-
-
-def _check_source(manifest: Manifest, own: str, version: str) -> None:
-    """Refuse a source that another generation of TensorRT would read differently, or not at all.
-
-    Raises:
-        ArtifactError: It lies not in the artifact.
-        UnsupportedError: It was made for another generation.
-    """
-    names = {info.name for info in manifest.files}
-    mode = _int8_mode(manifest)
-    wanted = {trt_build.SOURCE} | ({trt_build.CACHE} if mode == "implicit" else set())
-    if missing := sorted(wanted - names):
-        raise ArtifactError(f"the artifact has no {' and no '.join(missing)}", fix="build it again")
-    made, read = _dialect(own), _dialect(version)
-    precision = Precision(manifest.precision)
-    forms = [trt_form(dialect, precision, mode or "") for dialect in (made, read)]
-    same = forms[0].half == forms[1].half and is_typed(made, manifest) == is_typed(read, manifest)
-    readable = made.opset <= read.opset and made.ir_version <= read.ir_version
-    if not same or not readable or (mode is not None and mode not in read.int8):
-        raise UnsupportedError(
-            f"the artifact's source was made for TensorRT {own}, not for {version}",
-            fix="prepare one for it: edgedeploy build MODEL --backend trt --device BOARD",
-        )
-
-
-def _dialect(version: str) -> Dialect:
-    return trt_dialects.for_version(version)
-
-
-def _int8_mode(manifest: Manifest) -> str | None:
-    """Return how INT8 is said to TensorRT; None of everything else."""
-    mode = manifest.raw["precision"].get("int8_mode")
-    return None if mode is None else str(mode)

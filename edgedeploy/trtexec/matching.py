@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.errors import ArtifactError
 from edgedeploy.runtime import trt_dialects
-from edgedeploy.trtexec.commands import is_typed, version_for
+from edgedeploy.trtexec.artifacts import PRECISIONS, is_typed, version_for
 from edgedeploy.trtexec.flags import numbers
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from edgedeploy.devices import Device
     from edgedeploy.runtime.manifest import Manifest
     from edgedeploy.trtexec.log import Run, Tensor
-
-_PRECISIONS = {"fp32": "FP32", "fp16": "FP32+FP16", "int8": "FP32+FP16+INT8"}
 
 
 def check(run: Run, manifest: Manifest, folder: Path, device: Device) -> tuple[str, ...]:
@@ -68,7 +66,7 @@ def _compared(
     # of an engine that is loaded it prints what it would have built
     if run.argument("--onnx") is not None:
         typed = is_typed(trt_dialects.for_version(own), manifest)
-        expected = "Strongly Typed" if typed else _PRECISIONS.get(manifest.precision)
+        expected = "Strongly Typed" if typed else PRECISIONS[manifest.precision]
         yield "precision", run.option("Build Options", "Precision") or expected, expected
 
 

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgedeploy import stats
 from edgedeploy.errors import FileError
 
 if TYPE_CHECKING:
+    from edgedeploy.stats import Summary
     from edgedeploy.trtexec.log import Run
     from edgedeploy.trtexec.times import Times
     from edgedeploy.types import Array
 
 # Six digits are written; the ends are found again among the times but for the last of them.
 _DIGITS = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Latencies as a profile keeps them.
+
+    Attributes:
+        ns: ``(n,)`` int64 nanoseconds in the order of the queries.
+        summary: Of them, in milliseconds.
+    """
+
+    ns: Array
+    summary: Summary
 
 
 def transfers(run: Run) -> bool:
@@ -43,12 +59,7 @@ def streams(run: Run) -> str:
     return options.get("Inference Streams") or options.get("Streams") or "1"
 
 
-def ns(times: Times) -> Array:
-    """Return latencies as a profile keeps them, ``(n,)`` int64 nanoseconds."""
-    return np.rint(times.latency_ms * 1e6).astype(np.int64)
-
-
-def matched(times: Times, run: Run) -> Times:
+def matched(times: Times, run: Run) -> Samples:
     """Return the timed queries, those that the log speaks of.
 
     Raises:
@@ -71,4 +82,5 @@ def matched(times: Times, run: Run) -> Times:
             f"{run.queries} of {printed.min:g} to {printed.max:g} ms",
             fix="pass the log and the times of one run; measure again if one was overwritten",
         )
-    return timed
+    ns = np.rint(timed.latency_ms * 1e6).astype(np.int64)
+    return Samples(ns, stats.summarise(ns / 1e6))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgedeploy.devices import Device
     from edgedeploy.runtime.manifest import Manifest
     from edgedeploy.trtexec.log import Run
+    from edgedeploy.trtexec.reading import Samples
     from edgedeploy.trtexec.summary import Timing
     from edgedeploy.trtexec.times import Times
 
@@ -92,7 +93,7 @@ def document(
         "accuracy": known,
         "verdict": verdict.judge(run, kept, doubts),
         "reasons": {**reasons, **_reasons(known, size_bytes, engine_mb)},
-        "samples_ns": None if kept is None else _encoded(kept),
+        "samples_ns": None if kept is None else encoding.encode(array("q", kept.ns.tolist())),
         SOURCE: _facts(run, kept),
     }
 
@@ -111,25 +112,24 @@ def finished_s(run: Run) -> float | None:
         return None
 
 
-def _latency(run: Run, times: Times | None) -> tuple[dict[str, Any], dict[str, str]]:
+def _latency(run: Run, samples: Samples | None) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the statistics, and why some are null."""
-    if times is not None:
-        summary = stats.summarise(reading.ns(times) / 1e6)
+    if samples is not None:
         found: dict[str, Any] = {
-            **asdict(summary),
-            "p50_ci95": list(summary.p50_ci95),
+            **asdict(samples.summary),
+            "p50_ci95": list(samples.summary.p50_ci95),
             "rule": "nearest rank",
         }
     else:
         found = _as_printed(run.timings["latency"], run.queries)
     reasons = {
         f"latency_ms.{name}": f"fewer than {stats.required_samples(share)} samples, or not printed"
-        if times is None
+        if samples is None
         else f"fewer than {stats.required_samples(share)} samples: measure for longer"
         for name, share in _SHARES.items()
         if found[name] is None
     }
-    if times is None:
+    if samples is None:
         lacks = "no times were exported: measure with --exportTimes, import with --times"
         reasons |= dict.fromkeys(("latency_ms.std", "latency_ms.p50_ci95", "samples_ns"), lacks)
     return found, reasons
@@ -181,10 +181,6 @@ def _subject(
     }
 
 
-def _encoded(times: Times) -> str:
-    return encoding.encode(array("q", reading.ns(times).tolist()))
-
-
 def _resolution_ns(run: Run) -> float:
     """Return how fine the times are: float32 milliseconds since the run began get coarser."""
     return float(np.spacing(np.float32(run.seconds * 1e3 + run.warm_up_ms))) * 1e6
@@ -224,7 +220,7 @@ def _reasons(
     return reasons
 
 
-def _facts(run: Run, times: Times | None) -> dict[str, Any]:
+def _facts(run: Run, samples: Samples | None) -> dict[str, Any]:
     """Return what trtexec itself said, by its own rules and in its own words."""
     options = run.sections.get("Inference Options", {})
     return {
@@ -247,7 +243,7 @@ def _facts(run: Run, times: Times | None) -> dict[str, Any]:
         "engine_mib": run.engine_mib,
         "throughput_qps": run.throughput_qps,
         "summary_ms": {key: _printed(timing) for key, timing in run.timings.items()},
-        "times_exported": times is not None,
+        "times_exported": samples is not None,
     }
 
 

@@ -11,37 +11,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edgedeploy.trtexec.log import Run
-    from edgedeploy.trtexec.times import Times
+    from edgedeploy.trtexec.reading import Samples
 
 # trtexec's own limit: above it the host is what the GPU waits for.
 _HOST_BOUND = 0.8
 
 
-def judge(run: Run, times: Times | None, doubts: tuple[str, ...]) -> dict[str, Any]:
+def judge(run: Run, samples: Samples | None, doubts: tuple[str, ...]) -> dict[str, Any]:
     """Return a verdict as a profile holds it: its level and its reasons.
 
     Args:
         run: The log.
-        times: The timed queries; None where they were not exported.
+        samples: The timed queries; None where they were not exported.
         doubts: Of whoever compared the log with the artifact.
     """
     if run.queries < 2:
         return {"level": "invalid", "reasons": ["1 sample: that is no distribution"]}
-    if run.timings["latency"].min <= 0:
+    if run.timings["latency"].min <= 0 or (samples is not None and samples.ns.min() <= 0):
         return {"level": "invalid", "reasons": ["the clock saw no time pass during a query"]}
-    return {"level": "suspect", "reasons": [*_suspicions(run, times), *doubts]}
+    return {"level": "suspect", "reasons": [*_suspicions(run, samples), *doubts]}
 
 
-def _suspicions(run: Run, times: Times | None) -> Iterator[str]:
+def _suspicions(run: Run, samples: Samples | None) -> Iterator[str]:
     yield "clocks, temperatures and power mode are not known: trtexec notes none"
-    if times is None:
+    if samples is None:
         yield "no times were exported: whether they were steady is not known"
         fewest = stats.required_samples(0.90)
         if run.queries < fewest:
             yield f"only {run.queries} samples, {fewest} are the fewest that tell of the tail"
     else:
-        samples = reading.ns(times)
-        yield from stats.doubts(samples, stats.summarise(samples / 1e6))
+        yield from stats.doubts(samples.ns, samples.summary)
     for warning in run.warnings:
         yield f"trtexec says: {warning[:200]}"
     enqueue, compute = (run.timings[key].median for key in ("enqueue", "compute"))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,8 @@ from edgedeploy.errors import (
     UnsupportedError,
     UsageError,
 )
-from edgedeploy.trtexec.commands import Command, CommandSpec, command, shape, version_for
+from edgedeploy.trtexec.artifacts import version_for
+from edgedeploy.trtexec.commands import Command, CommandSpec, command, shape
 from tests.artifacts import write_artifact
 from tests.trtexec.runs import built, read, waiting
 
@@ -235,6 +238,44 @@ def test_engines_that_trtexec_does_not_run_are_refused(tmp_path: Path, *, measur
         words(rtx, measure=measure)
     with pytest.raises(UnsupportedError, match="'ort'"):
         words(write_artifact(tmp_path / "b"), measure=measure)
+
+
+JUNK: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.just({})
+)
+
+
+@given(data=st.data())
+def test_no_manifest_crashes_the_making(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "manifests"
+    if not folder.exists():
+        waiting(folder, "8.2.1", "int8", int8_mode="implicit")
+    document = json.loads((folder / "manifest.json").read_text())
+    block = data.draw(st.sampled_from(["runs_on", "options", "precision", "engine", "model"]))
+    if isinstance(document[block], dict):
+        document[block][data.draw(st.sampled_from(sorted(document[block])))] = data.draw(JUNK)
+    else:
+        document[block] = data.draw(JUNK)
+    damaged = folder.with_name("damaged")
+    damaged.mkdir(exist_ok=True)
+    (damaged / "manifest.json").write_text(json.dumps(document))
+    with contextlib.suppress(EdgeDeployError):
+        for measure in (True, False):
+            found = typed_in(damaged, measure=measure)
+            assert found.text.isprintable()
+            assert "/" not in found.log
+
+
+def test_an_artifact_that_does_not_say_its_tensorrt_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EdgeDeployError, match="None"):
+        words(waiting(tmp_path / "a", runs_on={"library": "tensorrt"}))
+
+
+def test_a_precision_that_tensorrt_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="precision is 'bf16'"):
+        words(waiting(tmp_path / "a", precision="bf16"))
 
 
 def test_too_old_a_tensorrt_is_refused(tmp_path: Path) -> None:

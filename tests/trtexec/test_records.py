@@ -195,6 +195,11 @@ def test_what_is_no_measurement_is_invalid(nano: Path, old: str, new: str) -> No
     assert imported(nano, NANO.replace(old, new)).level == "invalid"
 
 
+def test_a_latency_below_a_nanosecond_is_invalid(nano: Path) -> None:
+    text = NANO.replace("Latency: min = 89.312 ms", "Latency: min = 1e-07 ms")
+    assert imported(nano, text, runs.exported([1e-7, *runs.latencies(NANO)[1:]])).level == "invalid"
+
+
 def test_a_batch_counts_images(tmp_path: Path) -> None:
     folder = runs.of_the_nano_log(tmp_path / "a")
     document = imported(folder, NANO.replace("1x3x288x800", "4x3x288x800")).document
