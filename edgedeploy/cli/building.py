@@ -102,7 +102,7 @@ def build(
         str | None,
         typer.Option(
             help="Images a call takes: one number, or smallest,best,largest.",
-            show_default="1,1,8",
+            show_default="1,1,8; on a DLA 1",
             rich_help_panel=_TRT,
         ),
     ] = None,
@@ -250,6 +250,8 @@ def _specs(
             f"{' and '.join(precisions) or 'fp32'} was asked for",
             fix="add --int8, or leave it out",
         )
+    if "dla_core" in trt:  # a DLA takes one size of batch
+        trt.setdefault("batch", (1, 1, 1))
     asked_of_trt = trt_options.check(trt_options.TrtOptions(**trt))
     target = pipeline.find_target(*board)
     anywhere = X86.ANY.value

@@ -152,3 +152,14 @@ def test_one_number_of_batch_is_a_fixed_one(here: Path, capsys: pytest.CaptureFi
     assert run(capsys, *argv, "--batch", "4")["options"]["batch"] == [4, 4, 4]
     again = run(capsys, *argv, "--batch", "1,4,8")
     assert (again["options"]["batch"], again["up_to_date"]) == ([1, 4, 8], False)
+
+
+def test_a_dla_gets_one_size_of_batch_unless_another_is_asked_for(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("build", "--backend", "trt", "--int8", "--device", "jetson-agx-orin")
+    found = run(capsys, *argv, "--jetpack", "6.2", "--dla-core", "1")
+    assert found["options"]["batch"] == [1, 1, 1]
+    assert found["precision"]["int8_mode"] == "implicit"
+    error = fails(capsys, *argv, "--jetpack", "6.2", "--dla-core", "1", "--batch", "1,2,4")
+    assert "one size of batch" in error["problem"]
