@@ -35,6 +35,7 @@ from edgedeploy.types import BuildSpec, Precision, QdqStyle, Target, correction_
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from edgedeploy.devices import Device, JetPack
     from edgedeploy.evaluating import Evaluation
     from edgedeploy.images import ImageSet
     from edgedeploy.labelling import ClassOffset
@@ -249,11 +250,11 @@ def build_all(
     Raises:
         EdgeDeployError: One could not be built, and ``keep_going`` is off.
     """
-    here, processor = devices.here().device, cpu.read()
+    processor = cpu.read()
     for path in paths:
         for spec in specs:
-            board = here if spec.target is None else devices.find(spec.target.device)
             try:
+                board, release = _board(spec)
                 model = model_file.read(path, hints)
                 model, calibration = _calibrated(model, spec, calib)
                 yield building.build(
@@ -262,6 +263,7 @@ def build_all(
                     out=out if spec.target is None else out / board.name,
                     calibration=calibration,
                     device=board,
+                    release=release,
                     processor=processor,
                     command=command,
                 )
@@ -269,6 +271,16 @@ def build_all(
                 if not keep_going:
                     raise
                 yield Failure(f"{path.stem} for {spec.backend} {spec.precision.value}", error)
+
+
+def _board(spec: BuildSpec) -> tuple[Device, JetPack | None]:
+    """Return the board that a spec is for, and what its JetPack installs."""
+    if spec.target is not None:
+        board = devices.find(spec.target.device)
+        return board, devices.release(board, spec.target.jetpack)
+    here = devices.here()
+    cores = devices.dla_cores(here.device, here.facts.module)
+    return replace(here.device, dla_cores=cores), devices.release_here(here.facts)
 
 
 def find_target(device: str | None, jetpack: str | None = None) -> Target | None:
@@ -279,9 +291,9 @@ def find_target(device: str | None, jetpack: str | None = None) -> Target | None
         jetpack: The release on it; None is the newest that it has.
 
     Raises:
-        UnknownNameError: There is no such board, or no such JetPack for it.
+        UnknownNameError: There is no such board.
         UnsupportedError: It has no TensorRT.
-        UsageError: A JetPack is given without a board.
+        UsageError: It has no such JetPack, or a JetPack is given without a board.
     """
     if device is None:
         if jetpack is not None:
