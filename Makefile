@@ -56,7 +56,7 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 # NVIDIA's Python bindings of several versions, 100 MB in all, for the tests that look names up in
 # them. They exclude each other, so each has a folder. What cannot be had here makes tests skip.
 $(VENV)/.tensorrt: tests/runtime/tensorrt_wheels.txt | $(VENV)/.test
-	@complete=yes; while read -r name wheels; do \
+	@complete=yes; while read -r name wheels; do [ $(VENV)/tensorrt/$$name -nt $< ] || \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps --upgrade \
 	    --target $(VENV)/tensorrt/$$name $$wheels || complete=no; done <$<; \
 	if [ $$complete = yes ]; then touch $@; \

@@ -7,6 +7,7 @@ have their own. Each is imported in a process of its own, by running this file.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -14,10 +15,13 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+
+from tests.runtime import stub_library
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -72,29 +76,29 @@ def unpacked(name: str) -> Path:
     return folder
 
 
-def surface(name: str, stubs: Path | None = None) -> Surface:
-    """Import a version in a process of its own and ask it.
+@functools.cache
+def surface(name: str) -> Surface:
+    """Import a version in a process of its own and ask it, once.
 
     Args:
-        name: First word of a line of ``tensorrt_wheels.txt``.
-        stubs: Folder with an empty libnvinfer, for the full bindings.
+        name: First word of a line of ``tensorrt_wheels.txt``, or ``rtx`` for TensorRT-RTX, which is
+            a development dependency.
     """
-    package = "tensorrt_lean_bindings" if name in LEAN else "tensorrt_bindings"
-    variables = dict(os.environ, PYTHONPATH=str(unpacked(name)))
-    if stubs is not None:
-        variables["LD_LIBRARY_PATH"] = str(stubs)
-    return _ask(package, variables)
-
-
-def rtx_surface() -> Surface:
-    """Ask TensorRT-RTX, which is a development dependency."""
-    return _ask("tensorrt_rtx", dict(os.environ))
+    if name == "rtx":
+        pytest.importorskip("tensorrt_rtx")
+        return _ask("tensorrt_rtx", {})
+    folder = str(unpacked(name))
+    if name in LEAN:
+        return _ask("tensorrt_lean_bindings", {"PYTHONPATH": folder})
+    with tempfile.TemporaryDirectory() as stubs:
+        stub_library.write(Path(stubs))
+        return _ask("tensorrt_bindings", {"PYTHONPATH": folder, "LD_LIBRARY_PATH": stubs})
 
 
 def _ask(package: str, variables: dict[str, str]) -> Surface:
     done = subprocess.run(
         [sys.executable, __file__, package],
-        env=variables,
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         check=False,

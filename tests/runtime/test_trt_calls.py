@@ -7,17 +7,14 @@ package ``tensorrt`` seem installed where it is not; the bindings themselves say
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
-from tests.runtime import real_tensorrt, stub_library, vendor_names
-from tests.runtime.real_tensorrt import FULL, Surface
+from tests.runtime import vendor_names
+from tests.runtime.real_tensorrt import FULL, Surface, surface
 from tests.runtime.tensorrt_spans import NAMES
 from tests.runtime.vendor_names import Call
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # What a variable of this name holds, in the modules that touch TensorRT.
 HOLDS = {
@@ -90,14 +87,8 @@ def test_what_a_variable_holds_has_what_is_taken_of_it(used: vendor_names.Used) 
 
 
 @pytest.mark.parametrize("version", [*FULL, "rtx"])
-def test_calls_fit_the_signatures_of_the_version(
-    version: str, used: vendor_names.Used, tmp_path: Path
-) -> None:
-    if version == "rtx":
-        pytest.importorskip("tensorrt_rtx")
-        found = real_tensorrt.rtx_surface()
-    else:
-        found = real_tensorrt.surface(version, stub_library.write(tmp_path))
+def test_calls_fit_the_signatures_of_the_version(version: str, used: vendor_names.Used) -> None:
+    found = surface(version)
     checked = 0
     for call in used.calls:
         guard = GUARDED.get((call.name, call.given))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgedeploy.runtime import trt_dialects
-from tests.runtime import real_tensorrt, stub_library, vendor_names
+from tests.runtime import stub_library, vendor_names
 from tests.runtime.real_tensorrt import FULL, LEAN, Surface, surface
 from tests.runtime.tensorrt_spans import LISTED, NAMES, SPANS, expected
 
@@ -41,14 +41,8 @@ def used() -> vendor_names.Used:
 
 
 @pytest.fixture(scope="module")
-def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return stub_library.write(tmp_path_factory.mktemp("nvinfer"))
-
-
-@pytest.fixture(scope="module")
 def rtx() -> Surface:
-    pytest.importorskip("tensorrt_rtx")
-    return real_tensorrt.rtx_surface()
+    return surface("rtx")
 
 
 # ---- the code touches no name outside the list ----
@@ -133,16 +127,14 @@ def test_tensorrt_rtx_has_every_name_but_those_of_the_old_api(rtx: Surface, name
 
 
 @pytest.mark.parametrize("version", FULL)
-def test_bindings_have_the_names_of_their_generation_and_no_others(
-    version: str, stubs: Path
-) -> None:
-    found = surface(version, stubs)
+def test_bindings_have_the_names_of_their_generation_and_no_others(version: str) -> None:
+    found = surface(version)
     assert {name for name in LISTED if found.has(name)} == expected(version)
 
 
 @pytest.mark.parametrize("version", FULL)
-def test_bindings_are_told_apart_by_what_they_have(version: str, stubs: Path) -> None:
-    found = surface(version, stubs)
+def test_bindings_are_told_apart_by_what_they_have(version: str) -> None:
+    found = surface(version)
     assert found.dialect == DIALECTS[version]
     # EXPLICIT_BATCH is bit 0 up to 10, STRONGLY_TYPED bit 1 in 10 and bit 0 in 11
     flags = {"8.6": (0b01, 0b01), "10": (0b11, 0b01), "11": (0b01, 0b00)}
