@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from edgedeploy.types import BuildSpec
 
 trt = trt_api.library()
-
-# Names the folder of timing caches; "off" for none.
-TIMING_CACHE = "EDGEDEPLOY_TIMING_CACHE"
 
 _log = logging.getLogger(__name__)
 
@@ -74,9 +70,7 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
     """Compile ``source`` and keep it beside the engine, so that a board can build its own from it.
 
     Two builds of one source differ: TensorRT times its kernels and takes the fastest. What it has
-    timed is kept for the next build, in the folder that the environment variable
-    ``EDGEDEPLOY_TIMING_CACHE`` names (``off``: nowhere), by default that of
-    `trt_timing_cache.default_folder`.
+    timed is kept for the next build, in the folder of `trt_timing_cache.chosen_folder`.
 
     Raises:
         BuildError: TensorRT refused the model, or it is quantised with uint8.
@@ -115,7 +109,7 @@ def _build_engine(
             options=spec.trt,
             int8_mode=mode,
             cache=None if cache is None else str(cache),
-            timing_cache=timing_folder(),
+            timing_cache=trt_timing_cache.chosen_folder(),
             progress=_log_phase,
             trt=trt,
         )
@@ -132,12 +126,6 @@ def _int8_mode(spec: BuildSpec) -> str:
 def _copied(file: Path, target: Path) -> Path:
     target.write_bytes(file.read_bytes())
     return target
-
-
-def timing_folder() -> str | None:
-    """Return where timing caches are kept; None where they are switched off."""
-    asked = os.environ.get(TIMING_CACHE, "")
-    return None if asked == "off" else asked or trt_timing_cache.default_folder()
 
 
 def _log_phase(phase: str, done: int, total: int) -> None:

@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.util
-from collections import deque
+from collections import Counter, deque
 from typing import Any, Deque, Dict, List, Optional, Tuple
 
 from .errors import MissingDependencyError, UnsupportedError
@@ -123,6 +123,12 @@ def said(log: Any) -> str:
     """Return the errors that TensorRT has logged, or all it has logged, as one line."""
     lines = errors(log) or log.lines
     return " | ".join(" ".join(line.split()) for line in lines) or "it gave no reason"
+
+
+def summary(log: Any) -> str:
+    """Return what TensorRT has logged, one a line; what it said again is counted, not repeated."""
+    times: Dict[str, int] = Counter(log.lines)
+    return "\n".join(f"{line} ({n} times)" if n > 1 else line for line, n in times.items())
 
 
 def make_runtime(trt: Any, log: Any) -> Any:

@@ -132,7 +132,7 @@ def build_engine(
             f"{trt_api.said(log)}",
             fix=_why_none(options),
         )
-    warnings = "\n".join(log.lines)
+    warnings = trt_api.summary(log)
     layers: List[Tuple[str, str]] = []
     if gpu is not None:
         layers = trt_inspect.running_layers(trt, log, plan, job.best, options.dla_core)

@@ -99,7 +99,7 @@ def _build(
             options=options,
             int8_mode=mode,
             cache=os.path.join(folder, trt_build.CACHE) if mode == "implicit" else None,
-            timing_cache=trt_timing_cache.default_folder(),
+            timing_cache=trt_timing_cache.chosen_folder(),
             progress=progress,
             trt=trt,
             find_gpu=find_gpu,

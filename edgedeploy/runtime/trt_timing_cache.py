@@ -13,6 +13,8 @@ from typing import Any, Optional
 from . import trt_api
 from .cuda_memory import Gpu
 
+# Names the folder, or says "off".
+VARIABLE = "EDGEDEPLOY_TIMING_CACHE"
 _TITLE = b"edgedeploy timing cache 1 "
 
 
@@ -20,6 +22,12 @@ def default_folder() -> str:
     """Return where timing caches lie: ``$XDG_CACHE_HOME`` or ``~/.cache``, then ours."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "edgedeploy", "tensorrt")
+
+
+def chosen_folder() -> Optional[str]:
+    """Return the folder that ``EDGEDEPLOY_TIMING_CACHE`` names, else the default; None if "off"."""
+    asked = os.environ.get(VARIABLE, "")
+    return None if asked == "off" else asked or default_folder()
 
 
 def place(folder: str, trt: Any, gpu: Gpu) -> str:

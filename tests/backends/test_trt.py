@@ -123,21 +123,6 @@ def test_ctrl_c_cancels_a_real_build_and_leaves_nothing(trt: Backend, tmp_path: 
     assert trt.build(source, BuildSpec(backend="trt"), tmp_path).engine == "model.engine"
 
 
-@pytest.mark.parametrize(
-    ("value", "folder"),
-    [("off", None), ("/somewhere", "/somewhere"), ("", "/cache/edgedeploy/tensorrt")],
-)
-def test_timings_are_kept_where_the_variable_says(
-    trt: Backend, monkeypatch: pytest.MonkeyPatch, value: str, folder: str | None
-) -> None:
-    from edgedeploy.backends import trt as module
-
-    assert trt is module
-    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
-    monkeypatch.setenv("EDGEDEPLOY_TIMING_CACHE", value)
-    assert module.timing_folder() == folder
-
-
 def test_tensorrt_rtx_times_nothing_so_nothing_is_kept(
     trt: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

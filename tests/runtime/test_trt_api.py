@@ -48,6 +48,15 @@ def test_logger_is_the_same_for_the_life_of_the_process_and_keeps_warnings_only(
     assert trt_api.said(log) == "ERROR: line 1 line 2"
 
 
+def test_what_tensorrt_says_again_and_again_is_counted_in_the_order_of_its_first_time() -> None:
+    log = trt_api.logger(fake_trt.Library("10.3.0"))
+    for text in ("b", "a", "b", "b"):
+        log.log(fake_trt.Severity.WARNING, text)
+    trt_api.note(log, "ours")
+    assert trt_api.summary(log) == "WARNING: b (3 times)\nWARNING: a\nNOTE: ours"
+    assert trt_api.errors(log) == []
+
+
 def test_runtime_never_runs_code_of_an_engine_file() -> None:
     trt = fake_trt.Library("10.3.0")
     runtime = trt_api.make_runtime(trt, trt_api.logger(trt))

@@ -124,3 +124,15 @@ def test_the_default_folder_is_that_of_xdg(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/user")
     assert trt_timing_cache.default_folder() == "/home/user/.cache/edgedeploy/tensorrt"
+
+
+@pytest.mark.parametrize(
+    ("value", "folder"),
+    [("off", None), ("/somewhere", "/somewhere"), ("", "/cache/edgedeploy/tensorrt")],
+)
+def test_timings_are_kept_where_the_variable_says(
+    monkeypatch: pytest.MonkeyPatch, value: str, folder: str | None
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    monkeypatch.setenv("EDGEDEPLOY_TIMING_CACHE", value)
+    assert trt_timing_cache.chosen_folder() == folder
