@@ -92,11 +92,12 @@ def _document(
         "warm_up": result["warm_up"],
         "cold_start_ms": result["cold_start_ms"],
         "memory_mb": _memory_mb(result["memory"], manifest),
+        "stages_ms": _stages(result),
         **_energy(result, len(samples) * result["input_shape"][0]),
         "accuracy": known,
         "conditions": result["conditions"],
         "verdict": _verdict(samples, summary, result),
-        "reasons": _reasons(summary, known),
+        "reasons": _reasons(summary, known, result),
         "samples_ns": result["samples"],
     }
 
@@ -132,6 +133,17 @@ def _mb(size_bytes: int | None) -> float | None:
     return None if size_bytes is None else size_bytes / _MB
 
 
+def _stages(result: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the median of every stage that was timed by itself, and of how many calls."""
+    stages = result["stages_ms"]
+    if stages is None:
+        return None
+    return {
+        name: {"p50": stats.percentile(np.array(times), 0.5), "count": len(times)}
+        for name, times in stages.items()
+    }
+
+
 def _energy(result: Mapping[str, Any], inferences: int) -> dict[str, Any]:
     energy = result["energy"]
     if energy is None:
@@ -159,7 +171,9 @@ def _verdict(samples: Array, summary: Summary, result: Mapping[str, Any]) -> dic
     return {"level": verdict.level, "reasons": list(verdict.reasons)}
 
 
-def _reasons(summary: Summary, known: Mapping[str, Any] | None) -> dict[str, str]:
+def _reasons(
+    summary: Summary, known: Mapping[str, Any] | None, result: Mapping[str, Any]
+) -> dict[str, str]:
     """Say of each null why it is one; power has its own ``power_reason``."""
     reasons = {
         f"latency_ms.{name}": f"fewer than {stats.required_samples(share)} samples: "
@@ -168,6 +182,8 @@ def _reasons(summary: Summary, known: Mapping[str, Any] | None) -> dict[str, str
         if getattr(summary, name) is None
     }
     reasons["memory_mb.device"] = "device memory is not measured in this version"
+    if result["stages_ms"] is None:
+        reasons["stages_ms"] = result["stages_reason"]
     if known is None:
         reasons["accuracy"] = "not evaluated: edgedeploy eval ARTIFACT --data DIR"
     return reasons

@@ -181,6 +181,26 @@ class Runtime:
         with self._lock:
             return self._open_session().bind(ready)
 
+    def stage_times(self, batch: np.ndarray, runs: int = 100) -> Optional[Dict[str, List[float]]]:
+        """Time the stages of a call one by one, with the GPU's own clock.
+
+        Args:
+            batch: As for `infer`, no more images than the engine takes in one call.
+            runs: Timed calls.
+
+        Returns:
+            Milliseconds of each call, in call order, of ``h2d``, ``compute`` and ``d2h``, and of
+            ``graph``, the same inference replayed from a CUDA graph; stages that an engine does
+            not have are left out. None on a CPU.
+
+        Raises:
+            TensorMismatchError: As `infer`.
+            UsageError: Too many images, fewer runs than 1, or the runtime is closed.
+        """
+        ready = checked(batch, self._manifest.input)
+        with self._lock:
+            return self._open_session().stage_times(ready, runs)
+
     def preprocess(self, frame: np.ndarray, color: str = "rgb") -> np.ndarray:
         """Turn one picture into a batch of 1 for `infer`.
 

@@ -7,7 +7,7 @@ the next one.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
@@ -36,6 +36,15 @@ class Session(ABC):
         It blocks until the outputs are in host memory; it is what the profiler times. ``batch``
         is contiguous, and must stay alive and unchanged while the call is in use.
         """
+
+    def stage_times(self, batch: np.ndarray, runs: int) -> Optional[Dict[str, List[float]]]:
+        """Time ``h2d``, ``compute`` and ``d2h`` one by one, in milliseconds of each of ``runs``.
+
+        Returns:
+            None where there are no such stages, or nothing to time them with.
+        """
+        del batch, runs
+        return None
 
     @abstractmethod
     def close(self) -> None:

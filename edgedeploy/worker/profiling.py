@@ -24,6 +24,7 @@ from .samples import encode
 # From host memory to host memory. On a CPU the two copies are empty, on a GPU they are not.
 INSIDE = ("h2d", "compute", "d2h")
 
+_STAGE_RUNS = 100
 _PAIR_SHARE = 0.1
 _PAIR_LEAST_S = 0.2
 
@@ -66,6 +67,8 @@ def profile(
         memory["first_inference"] = process.memory()
         measured = _measure(runtime, batch, job, channel)
         memory["steady"] = process.memory()
+        channel.phase("stages")
+        measured.update(_stages(runtime, batch))
         return dict(
             measured,
             runtime=runtime.info,
@@ -150,6 +153,18 @@ def _measure(
         "energy": seen.energy,
         "energy_reason": seen.energy_reason,
     }
+
+
+def _stages(runtime: Runtime, batch: np.ndarray) -> Dict[str, Any]:
+    """Time the copies and the computing by themselves, where the GPU's clock can tell them."""
+    largest = runtime.info["engine"].get("largest_batch")
+    if largest is not None and len(batch) > largest:
+        reason = f"{len(batch)} images go in several calls of {largest}"
+        return {"stages_ms": None, "stages_reason": reason}
+    times = runtime.stage_times(batch, _STAGE_RUNS)
+    if times is None:
+        return {"stages_ms": None, "stages_reason": "this backend does not tell them apart"}
+    return {"stages_ms": times, "stages_reason": None}
 
 
 def _import_vendor(backend: str) -> None:

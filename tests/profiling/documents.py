@@ -33,6 +33,8 @@ def raw_result(ns: Sequence[int] = (1_000_000, 1_010_000) * 500, **changes: Any)
             "infer": encode(array("q", [6000, 16000, 4000])),
         },
         "conditions": {"cpus": 2, "other_cpus": 0.0, "load_average": 0.1, "governor": None},
+        "stages_ms": None,
+        "stages_reason": "this backend does not tell them apart",
         "energy": None,
         "energy_reason": "no sensor measured it: rapl: not here",
         "runtime": {"library": "onnxruntime 1.2.3", "device": "CPU", "threads": 2},

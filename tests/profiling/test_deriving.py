@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +54,23 @@ def test_a_percentile_without_enough_samples_is_null_with_what_it_needs(tmp_path
 def test_the_overhead_is_the_median_of_the_paired_differences(tmp_path: Path) -> None:
     # 5, 7 and 3 µs: a slow pair is slow on both sides and does not count
     assert record(tmp_path / "a").document["infer_overhead_us"] == 5.0
+
+
+def test_stages_are_medians_with_their_count(tmp_path: Path) -> None:
+    raw = raw_result(stages_ms={"h2d": [0.1, 0.3, 0.2], "compute": [2.0]}, stages_reason=None)
+    document = record(tmp_path / "a", result=raw).document
+    assert document["stages_ms"] == {
+        "h2d": {"p50": 0.2, "count": 3},
+        "compute": {"p50": 2.0, "count": 1},
+    }
+    assert "stages_ms" not in document["reasons"]
+    json.dumps(document, allow_nan=False)
+
+
+def test_stages_that_were_not_timed_are_null_with_a_reason(tmp_path: Path) -> None:
+    document = record(tmp_path / "a").document
+    assert document["stages_ms"] is None
+    assert document["reasons"]["stages_ms"] == "this backend does not tell them apart"
 
 
 def test_no_sensor_is_no_number(tmp_path: Path) -> None:

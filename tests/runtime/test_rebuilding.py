@@ -168,3 +168,13 @@ def test_info_follows_what_the_session_does(tmp_path: Path) -> None:
         assert json.loads(json.dumps(info)) == info
         info["engine"]["cuda_graph"]["reason"] = "changed by the caller"
         assert runtime.info["engine"]["cuda_graph"]["reason"] == "it was switched off"
+
+
+@pytest.mark.usefixtures("tensorrt")
+def test_runtime_times_the_stages_of_what_it_has_loaded(tmp_path: Path) -> None:
+    folder, _ = trt_artifact(tmp_path, precision="fp16", library_version=VERSION)
+    with load(folder) as runtime:
+        times = runtime.stage_times(images(2), runs=3)
+        assert times == {"h2d": [0.25] * 3, "compute": [0.25] * 3, "d2h": [0.25] * 3}
+    with Runtime.load(write_artifact(tmp_path / "ort-fp32")) as runtime:
+        assert runtime.stage_times(images(2)) is None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,10 @@ class FakeRuntime:
     """A runtime whose bound call and whose infer take times that differ."""
 
     def __init__(self, folder: str) -> None:
-        self.info = {"library": "fake 1", "device": "CPU", "threads": 2}
+        self.info: dict[str, Any] = {
+            "library": "fake 1", "device": "CPU", "threads": 2, "engine": {},
+        }  # fmt: skip
+        self.stages: dict[str, list[float]] | None = None
         self.manifest = manifests.read(folder)
         self.closed = False
 
@@ -48,13 +52,20 @@ class FakeRuntime:
         assert batch.shape == (1, 3, SIDE, SIDE)
         time.sleep(0.001)
 
+    def stage_times(self, batch: Array, runs: int) -> dict[str, list[float]] | None:
+        assert batch.shape == (1, 3, SIDE, SIDE)
+        return self.stages and {name: times * runs for name, times in self.stages.items()}
 
-def profile(job: ProfileJob) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+
+def profile(
+    job: ProfileJob, **changes: Any
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
     out = io.StringIO()
     loaded: dict[str, Any] = {}
 
     def load(path: str, **options: Any) -> FakeRuntime:
         runtime = FakeRuntime(path)
+        vars(runtime).update(changes)
         loaded.update(options, runtime=runtime)
         return runtime
 
@@ -79,6 +90,7 @@ def test_a_result_holds_raw_samples_and_is_json(tmp_path: Path) -> None:
         "warm-up",
         "timing",
         "overhead",
+        "stages",
     ]
     assert loaded["threads"] == 3
     assert loaded["runtime"].closed
@@ -90,6 +102,28 @@ def test_the_overhead_is_measured_in_pairs_of_the_bound_call_and_infer(tmp_path:
     bound, infer = (np.array(decode(result["overhead"][key])) for key in ("bound", "infer"))
     assert len(bound) == len(infer) >= 20
     assert 500_000 < np.median(infer - bound) < 3_000_000
+
+
+QUICKEST: dict[str, Any] = {"duration_s": 0, "min_runs": 1, "warm_up": QUICK}
+
+
+def test_stages_are_timed_where_the_backend_can_tell_them(tmp_path: Path) -> None:
+    job = ProfileJob(str(write_artifact(tmp_path / "a")), **QUICKEST)
+    result, _, _ = profile(job, stages={"h2d": [0.5], "compute": [2.0]})
+    assert result["stages_ms"] == {"h2d": [0.5] * 100, "compute": [2.0] * 100}
+    assert result["stages_reason"] is None
+
+
+def test_stages_that_are_not_timed_have_a_reason(tmp_path: Path) -> None:
+    folder = str(write_artifact(tmp_path / "a"))
+    result, _, _ = profile(ProfileJob(folder, **QUICKEST))
+    assert result["stages_ms"] is None
+    assert result["stages_reason"] == "this backend does not tell them apart"
+    whole = profiling._stages(
+        SimpleNamespace(info={"engine": {"largest_batch": 8}}),  # type: ignore[arg-type]
+        np.zeros((9, 3, SIDE, SIDE), np.float32),
+    )
+    assert whole == {"stages_ms": None, "stages_reason": "9 images go in several calls of 8"}
 
 
 def test_memory_is_taken_at_each_phase(tmp_path: Path) -> None:
