@@ -1,6 +1,6 @@
 """One inference of an engine on a stream: queued plainly, or replayed from a CUDA graph."""
 
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set
 
 from .cuda_device import Cuda
 from .errors import EdgeDeployError
@@ -18,9 +18,9 @@ class Place(NamedTuple):
 class Compute:
     """Queues inferences of one engine.
 
-    A graph holds one place: TensorRT keeps what it needs for one shape at a time in its context,
-    so the graph is dropped when the place changes. It is captured at the second call in a row of
-    one place; the first one runs plainly, and TensorRT does then what a graph cannot hold.
+    Every place has a graph of its own, captured when it is run for the second time: the first run
+    is a plain one, in which TensorRT does what a graph cannot hold. All of them are dropped when
+    another number of images comes: TensorRT's context keeps what it needs for one shape at a time.
 
     Attributes:
         graph: ``{"used": bool, "reason": str | None}``: whether calls are replayed from a graph,
@@ -49,10 +49,11 @@ class Compute:
         self._cuda = cuda
         self._stream = stream
         self._said = said
-        self._place: Optional[Place] = None
-        self._warm = False
-        self._captured: Optional[int] = None
-        self._replay: Optional[Callable[[], None]] = None
+        self._images = 0
+        self._attached: Optional[Place] = None
+        self._warm: Set[Place] = set()
+        self._captured: List[int] = []
+        self._replays: Dict[Place, Callable[[], None]] = {}
         self._no_graphs = no_graphs or cuda.no_graphs
         reason = self._no_graphs or "no batch has come twice in a row yet"
         self.graph: Dict[str, Any] = {"used": False, "reason": reason}
@@ -61,72 +62,65 @@ class Compute:
         """Return a call that queues an inference the best way that works."""
 
         def compute() -> None:
-            if self._place != place:
-                self._move(place)
-            if self._replay is None and self._warm and self._no_graphs is None:
-                self._capture()
-            if self._replay is not None:
-                self._replay()
+            replay = self.replay(place)
+            if replay is not None:
+                replay()
             else:
-                self._enqueue()
+                self._enqueue(place)
 
         return compute
 
     def plain(self, place: Place) -> Callable[[], None]:
         """Return a call that queues an inference without a graph."""
-
-        def compute() -> None:
-            if self._place != place:
-                self._move(place)
-            self._enqueue()
-
-        return compute
+        return lambda: self._enqueue(place)
 
     def replay(self, place: Place) -> Optional[Callable[[], None]]:
-        """Return a call that queues the graph of a place that has run; None where there is none.
+        """Return a call that queues the graph of a place; None where there is none, or not yet.
 
-        It is good until another place is run.
+        It is good until another number of images is run.
         """
-        if self._place == place and self._replay is None and self._no_graphs is None:
-            self._capture()
-        return self._replay if self._place == place else None
+        replay = self._replays.get(place)
+        if replay is None and place in self._warm and self._no_graphs is None:
+            replay = self._capture(place)
+        return replay
 
     def close(self) -> None:
-        """Drop the graph; the stream must have come to its end."""
-        self._place = None
-        self._replay = None
-        if self._captured is not None:
-            captured, self._captured = self._captured, None
-            self._cuda.destroy_graph(captured)
+        """Drop the graphs; the stream must have come to its end."""
+        self._warm.clear()
+        self._replays.clear()
+        while self._captured:
+            self._cuda.destroy_graph(self._captured.pop())
 
-    def _move(self, place: Place) -> None:
-        if self._captured is not None:
-            self._cuda.synchronize(self._stream)
-        before = self._place
-        self.close()
-        if before is None or before.images != place.images:
-            self._engine.set_shape((place.images, *self._engine.row))
-        if before is None or before[1:] != place[1:]:
-            self._engine.attach(place.source, place.result)
-        self._place = place
-        self._warm = False
-
-    def _enqueue(self) -> None:
+    def _enqueue(self, place: Place) -> None:
+        self._move(place)
         if not self._engine.enqueue(self._stream):
-            shape = (self._place.images if self._place else 0, *self._engine.row)
             raise EdgeDeployError(
-                f"TensorRT did not run a batch of shape {shape}: {self._said()}",
+                f"TensorRT did not run a batch of shape {(place.images, *self._engine.row)}: "
+                f"{self._said()}",
                 fix="free GPU memory and load the artifact again",
             )
-        self._warm = True
+        self._warm.add(place)
 
-    def _capture(self) -> None:
-        """Capture the graph of this place, or find out that there is none to be had."""
+    def _move(self, place: Place) -> None:
+        if self._images != place.images:
+            if self._captured:
+                self._cuda.synchronize(self._stream)
+            self.close()
+            self._engine.set_shape((place.images, *self._engine.row))
+            self._images = place.images
+        if self._attached is None or self._attached[1:] != place[1:]:
+            self._engine.attach(place.source, place.result)
+            self._attached = place
+
+    def _capture(self, place: Place) -> Optional[Callable[[], None]]:
+        """Capture the graph of a place, or find out that there is none to be had."""
         try:
-            self._captured = self._cuda.capture(self._enqueue, self._stream)
+            captured = self._cuda.capture(self.plain(place), self._stream)
         except EdgeDeployError as error:
             self._no_graphs = error.problem
             self.graph.update(used=False, reason=error.problem)
-            return
-        self._replay = self._cuda.launching(self._captured, self._stream)
+            return None
+        self._captured.append(captured)
+        self._replays[place] = self._cuda.launching(captured, self._stream)
         self.graph.update(used=True, reason=None)
+        return self._replays[place]

@@ -114,7 +114,10 @@ class TrtSession(Session):
                 f"{self._largest}",
                 fix=f"time 1 call or more, of {self._largest} images or fewer",
             )
-        (buffers,) = self._take(batch)
+        if self._closed:
+            _refuse()
+        buffers = _first(self._own, len(batch))
+        buffers.source[:] = batch
         place = self._place(buffers)
         upload, download = self._copies(buffers)
         named = [("h2d", step) for step in upload]
