@@ -14,11 +14,15 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import dockerfiles
 from tests.dockerfiles import Container
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docker"
@@ -145,7 +149,7 @@ def old_python(version: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An environment with pip and nothing else, and stand-ins for what is not run."""
     folder = tmp_path_factory.mktemp("image")
     venv.create(folder / "venv", with_pip=True, symlinks=True)
@@ -154,7 +158,8 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stand_in.write_text(f'#!/bin/sh\necho "{name} $*" >> "{folder}/not_run"\n', "utf-8")
         stand_in.chmod(0o755)
     (folder / "root").mkdir()
-    return folder
+    yield folder
+    shutil.rmtree(folder)  # half a gigabyte, and pytest keeps three of them
 
 
 @pytest.fixture(scope="module")
