@@ -17,7 +17,7 @@ from edgedeploy.errors import (
 )
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.runtime import trt_options
-from edgedeploy.types import Precision, QdqStyle
+from edgedeploy.types import Precision, QdqStyle, no_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgedeploy.backends.base import Backend
     from edgedeploy.devices import Device, JetPack
     from edgedeploy.meters.cpu import Cpu
-    from edgedeploy.types import BuildSpec, Calibration, OnnxModel
+    from edgedeploy.types import BuildSpec, Calibration, OnnxModel, Steps
 
 # What `BuildSpec.x86` may be.
 X86 = ("any", "vnni")
@@ -62,6 +62,7 @@ def build(
     release: JetPack | None = None,
     processor: Cpu | None = None,
     command: Sequence[str] = (),
+    progress: Steps = no_steps,
 ) -> BuildResult:
     """Make the artifact of one model for one backend, unless it is there already.
 
@@ -74,6 +75,7 @@ def build(
         release: What the board's JetPack installs; None where nobody knows.
         processor: The CPU that advice is given for; None gives none.
         command: What the user typed, for the manifest.
+        progress: Told what the vendor tells of a long build.
 
     Raises:
         UnsupportedError: The backend, or the board, cannot build this.
@@ -95,7 +97,9 @@ def build(
     _log.info("%s: %s with %s %s", target, model.path, about["library"], about["backend_version"])
     start_ns = time.perf_counter_ns()
     with artifact.replacing(target) as folder:
-        built, found = compiling.compile_fastest(backend, model, spec, calibration, folder)
+        built, found = compiling.compile_fastest(
+            backend, model, spec, calibration, folder, progress=progress
+        )
         about["precision"] |= found
         about["built"] |= {
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from edgedeploy import preparing, trt_cache
 from edgedeploy.errors import BuildError, UnsupportedError
 from edgedeploy.runtime import trt_build
-from edgedeploy.types import Precision
+from edgedeploy.types import Precision, no_steps
 
 if TYPE_CHECKING:
     from edgedeploy.backends.base import Backend
     from edgedeploy.source_forms import SourceForm
-    from edgedeploy.types import BuildSpec, Built, Calibration, OnnxModel
+    from edgedeploy.types import BuildSpec, Built, Calibration, OnnxModel, Steps
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ def compile_fastest(
     spec: BuildSpec,
     calibration: Calibration | None,
     folder: Path,
+    *,
+    progress: Steps = no_steps,
 ) -> tuple[Built, dict[str, Any]]:
     """Compile the backend's candidates for ``spec``, and leave the fastest in ``folder``.
 
@@ -37,6 +39,7 @@ def compile_fastest(
         spec: What to build.
         calibration: Of this very model; required for INT8.
         folder: Empty.
+        progress: Told what the vendor tells.
 
     Returns:
         What was built, and what the manifest says of its precision: ``runs``; for INT8
@@ -49,7 +52,7 @@ def compile_fastest(
     """
     specs = backend.candidates(spec)
     if len(specs) == 1:
-        return _compile(backend, model, specs[0], calibration, folder)
+        return _compile(backend, model, specs[0], calibration, folder, progress=progress)
     made: dict[Path, tuple[Built, dict[str, Any]]] = {}
     tried: dict[str, dict[str, object]] = {}
     refusals: list[BuildError | UnsupportedError] = []
@@ -58,7 +61,7 @@ def compile_fastest(
         inner = folder / mode
         inner.mkdir()
         try:
-            made[inner] = _compile(backend, model, candidate, calibration, inner)
+            made[inner] = _compile(backend, model, candidate, calibration, inner, progress=progress)
         except (BuildError, UnsupportedError) as error:
             refusals.append(error)
             tried[mode] = {"latency_ms": None, "reason": error.problem}
@@ -82,6 +85,8 @@ def _compile(
     spec: BuildSpec,
     calibration: Calibration | None,
     folder: Path,
+    *,
+    progress: Steps,
 ) -> tuple[Built, dict[str, Any]]:
     """Make a source in the form that the backend wants, and compile it into ``folder``."""
     form = backend.source_form(spec)
@@ -93,7 +98,7 @@ def _compile(
             digits = trt_cache.digits(backend.version())
             cache = preparing.calibration_cache(data, calibration, version=digits)
             path.with_name(trt_build.CACHE).write_bytes(cache)
-        built = backend.build(path, spec, folder)
+        built = backend.build(path, spec, folder, progress=progress)
     about: dict[str, Any] = {"runs": dict(built.runs)}
     if spec.precision is Precision.INT8:
         about |= _in_integers(data, form, built)

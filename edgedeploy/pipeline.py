@@ -30,7 +30,14 @@ from edgedeploy.runtime.runtime import Runtime
 from edgedeploy.trtexec import log as trtexec_log
 from edgedeploy.trtexec import records as trtexec_records
 from edgedeploy.trtexec import times as trtexec_times
-from edgedeploy.types import BuildSpec, Precision, QdqStyle, Target, correction_style
+from edgedeploy.types import (
+    BuildSpec,
+    Precision,
+    QdqStyle,
+    Target,
+    correction_style,
+    no_steps,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,7 +49,7 @@ if TYPE_CHECKING:
     from edgedeploy.model_file import ModelHints
     from edgedeploy.profiling.measuring import ProfileSpec
     from edgedeploy.profiling.records import ProfileRecord
-    from edgedeploy.types import Calibration, OnnxModel
+    from edgedeploy.types import Calibration, OnnxModel, Steps
 
 _log = logging.getLogger(__name__)
 
@@ -235,6 +242,7 @@ def build_all(
     out: Path = ARTIFACTS,
     keep_going: bool = False,
     command: Sequence[str] = (),
+    progress: Callable[[str], Steps] = lambda subject: no_steps,
 ) -> Iterator[building.BuildResult | Failure]:
     """Build every model for every spec, one by one, yielding each as it is done.
 
@@ -246,6 +254,7 @@ def build_all(
         out: Folder of the artifacts; those for another board go to a folder of its name in it.
         keep_going: Yield a `Failure` and go on, instead of raising.
         command: What the user typed, for the manifests.
+        progress: Called with what is built; returns what is told how far that is.
 
     Raises:
         EdgeDeployError: One could not be built, and ``keep_going`` is off.
@@ -253,6 +262,7 @@ def build_all(
     processor = cpu.read()
     for path in paths:
         for spec in specs:
+            subject = f"{path.stem} for {spec.backend} {spec.precision.value}"
             try:
                 board, release = _board(spec)
                 model = model_file.read(path, hints)
@@ -266,11 +276,12 @@ def build_all(
                     release=release,
                     processor=processor,
                     command=command,
+                    progress=progress(subject),
                 )
             except EdgeDeployError as error:
                 if not keep_going:
                     raise
-                yield Failure(f"{path.stem} for {spec.backend} {spec.precision.value}", error)
+                yield Failure(subject, error)
 
 
 def _board(spec: BuildSpec) -> tuple[Device, JetPack | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from edgedeploy.runtime.preprocessing import Preprocessing
 
 Array = npt.NDArray[Any]
+# Called with what is being done, the steps done and their number; 0 where that is not known.
+Steps = Callable[[str, int, int], None]
+
+
+def no_steps(what: str, done: int, total: int) -> None:
+    """Report nothing: what a `Steps` is by default."""
+
 
 _VARIANT_NAME = re.compile(r"^(mobilenet_v[12])_(\d+\.\d\d)_(\d+)(?:_(.+))?$")
 

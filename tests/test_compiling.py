@@ -12,13 +12,21 @@ from edgedeploy.errors import BuildError
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.runtime.trt_options import TrtOptions
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import BuildSpec, Built, Calibration, Precision, QdqStyle, TensorRange
+from edgedeploy.types import (
+    BuildSpec,
+    Built,
+    Calibration,
+    Precision,
+    QdqStyle,
+    TensorRange,
+    no_steps,
+)
 from tests.models import save, stem
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgedeploy.types import OnnxModel
+    from edgedeploy.types import OnnxModel, Steps
 
 INT8 = BuildSpec(backend="trt", precision=Precision.INT8, trt=TrtOptions(tune=True))
 
@@ -45,8 +53,11 @@ class Acted:
             replace(spec, trt=spec.trt._replace(int8_mode=mode)) for mode in self.latencies_ms
         )
 
-    def build(self, source: Path, spec: BuildSpec, folder: Path) -> Built:
+    def build(
+        self, source: Path, spec: BuildSpec, folder: Path, *, progress: Steps = no_steps
+    ) -> Built:
         mode = spec.trt.int8_mode
+        progress("timing kernels", 1, 2)
         latency_ms = self.latencies_ms[mode]
         self.seen.append(sorted(path.name for path in source.parent.iterdir()))
         if latency_ms is None:
@@ -128,3 +139,14 @@ def test_only_the_implicit_mode_is_given_a_calibration_cache(
     acted = Acted({"qdq": 1.0, "implicit": 1.0})
     compiling.compile_fastest(acted, model, INT8, calibration, tmp_path)
     assert acted.seen == [["source.onnx"], ["calibration.cache", "source.onnx"]]
+
+
+def test_what_the_vendor_tells_of_each_candidate_is_passed_on(
+    model: OnnxModel, calibration: Calibration, tmp_path: Path
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    acted = Acted({"qdq": 1.0, "implicit": 1.0})
+    compiling.compile_fastest(
+        acted, model, INT8, calibration, tmp_path, progress=lambda *step: told.append(step)
+    )
+    assert told == [("timing kernels", 1, 2)] * 2

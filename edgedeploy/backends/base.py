@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from edgedeploy.types import no_steps
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedeploy.source_forms import SourceForm
-    from edgedeploy.types import BuildSpec, Built, Precision
+    from edgedeploy.types import BuildSpec, Built, Precision, Steps
 
 
 class Backend(Protocol):
@@ -34,12 +36,15 @@ class Backend(Protocol):
         """Return what to build for ``spec``; of several, the one that `Built` says is fastest."""
         ...
 
-    def build(self, source: Path, spec: BuildSpec, folder: Path) -> Built:
+    def build(
+        self, source: Path, spec: BuildSpec, folder: Path, *, progress: Steps = no_steps
+    ) -> Built:
         """Compile ``source``, an ONNX file already prepared for ``spec``, into files in ``folder``.
 
         The source has the form of `source_form`; where that is corrected, the calibration cache
         lies beside it, under the name `trt_build.CACHE`. Height and width are fixed where they
         are known, N is dynamic. ``folder`` exists, is empty, and is thrown away if this raises.
+        ``progress`` is told what the vendor tells of a long build.
 
         Raises:
             BuildError: The vendor's compiler refused the model.

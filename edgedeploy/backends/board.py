@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgedeploy.errors import UsageError
 from edgedeploy.runtime import trt_build, trt_dialects
 from edgedeploy.source_forms import SourceForm, trt_form
-from edgedeploy.types import BuildSpec, Built, Precision, Target
+from edgedeploy.types import BuildSpec, Built, Precision, Steps, Target, no_steps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,8 +57,11 @@ class Board:
             )
         return (spec,)
 
-    def build(self, source: Path, spec: BuildSpec, folder: Path) -> Built:
+    def build(
+        self, source: Path, spec: BuildSpec, folder: Path, *, progress: Steps = no_steps
+    ) -> Built:
         """Keep the source, and what belongs to it, for the board."""
+        del progress  # it takes no time
         files = [trt_build.SOURCE]
         (folder / trt_build.SOURCE).write_bytes(source.read_bytes())
         if self.source_form(spec).corrected:

@@ -13,7 +13,7 @@ from openvino.passes import ConstantFolding, Manager
 from edgedeploy.errors import BuildError
 from edgedeploy.runtime.openvino import float_type
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import Built, Precision, QdqStyle
+from edgedeploy.types import Built, Precision, QdqStyle, Steps, no_steps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,12 +61,13 @@ def candidates(spec: BuildSpec) -> tuple[BuildSpec, ...]:
     return (spec,)
 
 
-def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
+def build(source: Path, spec: BuildSpec, folder: Path, *, progress: Steps = no_steps) -> Built:
     """Convert to IR; ``fp32`` keeps float32 weights, which OpenVINO by itself would not.
 
     Raises:
         BuildError: OpenVINO does not convert it, or the device does not compile it.
     """
+    del progress  # it is soon done
     core = ov.Core()
     try:
         model = core.read_model(source)

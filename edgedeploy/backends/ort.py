@@ -14,7 +14,7 @@ from onnx import TensorProto
 from edgedeploy.errors import BuildError
 from edgedeploy.runtime.ort import KEEP_FLOATS
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import Built, Precision, QdqStyle
+from edgedeploy.types import Built, Precision, QdqStyle, Steps, no_steps
 
 if TYPE_CHECKING:
     from edgedeploy.types import BuildSpec
@@ -48,13 +48,13 @@ def candidates(spec: BuildSpec) -> tuple[BuildSpec, ...]:
     return (spec,)
 
 
-def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
+def build(source: Path, spec: BuildSpec, folder: Path, *, progress: Steps = no_steps) -> Built:
     """Keep the graph as it is: an optimised one is bound to the CPU that optimised it.
 
     Raises:
         BuildError: ONNX Runtime does not load it.
     """
-    del spec  # the source says it all
+    del spec, progress  # the source says it all, and it is soon done
     (folder / ENGINE).write_bytes(source.read_bytes())
     layers = running_layers(folder / ENGINE)
     return Built(

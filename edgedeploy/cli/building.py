@@ -12,6 +12,7 @@ import typer
 from edgedeploy.cli import options
 from edgedeploy.cli.builds import print_builds
 from edgedeploy.cli.output import JsonFlag
+from edgedeploy.cli.status import StatusLine
 from edgedeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ def build(
         trt={name: value for name, value in trt.items() if value is not None},
         board=(device, jetpack),
     )
+    line = StatusLine()
     results = pipeline.build_all(
         pipeline.find_models(models or []),
         specs,
@@ -209,8 +211,9 @@ def build(
         out=out,
         keep_going=keep_going,
         command=["edgedeploy", *sys.argv[1:]],
+        progress=line.told,
     )
-    code = print_builds(results, as_json=json)
+    code = print_builds(line.cleared(results), as_json=json)
     if code:
         raise typer.Exit(code)
 
