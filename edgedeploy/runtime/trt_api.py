@@ -148,3 +148,34 @@ def make_runtime(trt: Any, log: Any) -> Any:
     if hasattr(runtime, "engine_host_code_allowed"):
         runtime.engine_host_code_allowed = False
     return runtime
+
+
+def make_builder(trt: Any, log: Any, *, has_gpu: bool) -> Any:
+    """Return TensorRT's builder.
+
+    Args:
+        trt: TensorRT's package.
+        log: Its logger.
+        has_gpu: Whether a GPU can be used here; TensorRT-RTX needs none to build.
+
+    Raises:
+        UnsupportedError: TensorRT does not start here. It would make a builder that wraps a null
+            pointer and crashes the process.
+    """
+    if not has_gpu and trt.__name__ == "tensorrt":
+        raise _cannot_build(trt, "it needs an NVIDIA GPU, and there is none")
+    try:
+        builder = trt.Builder(log)
+    except TypeError as error:  # pybind11's word for a null pointer
+        raise _cannot_build(trt, said(log)) from error
+    if errors(log):
+        raise _cannot_build(trt, said(log))
+    return builder
+
+
+def _cannot_build(trt: Any, reason: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{describe(trt)} cannot build here: {reason}",
+        fix="build on the machine with the NVIDIA GPU; engines for RTX GPUs can be built without "
+        "one: pip install 'edgedeploy[trt-rtx]'",
+    )

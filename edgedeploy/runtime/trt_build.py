@@ -118,7 +118,9 @@ def build_engine(
     gpu = find_gpu()
     log = trt_api.logger(trt)
     log.lines.clear()
-    tools = _Tools(trt, log, _builder(trt, log, gpu, precision))
+    tools = _Tools(trt, log, trt_api.make_builder(trt, log, has_gpu=gpu is not None))
+    if precision == "int8":
+        _check_int8(trt, tools.builder, gpu)
     job = _prepare(tools, source, options, how, ranges)
     timings = _timings(tools, job.config, timing_cache, gpu)
     watch = trt_progress.watched(trt, job.config, progress)
@@ -134,7 +136,7 @@ def build_engine(
         )
     warnings = trt_api.summary(log)
     layers: List[Tuple[str, str]] = []
-    if gpu is not None:
+    if gpu:
         layers = trt_inspect.running_layers(trt, log, plan, job.best, options.dla_core)
     # TensorRT-RTX's runs on every GPU from Ampere on: it finishes compiling when it is loaded
     bound = gpu if trt.__name__ == "tensorrt" else None
@@ -170,37 +172,18 @@ def _ranges(trt: Any, int8_mode: Optional[str], cache: Optional[str]) -> Optiona
     return trt_calibrator.for_library(trt_calibrator.read(cache), str(trt.__version__))
 
 
-def _builder(trt: Any, log: Any, gpu: Optional[Gpu], precision: str) -> Any:
-    """Return a builder that works.
+def _check_int8(trt: Any, builder: Any, gpu: Optional[Gpu]) -> None:
+    """Refuse INT8 on a GPU that has none, as that of a Nano or a TX2.
 
     Raises:
-        UnsupportedError: TensorRT does not start here. It would make a builder that wraps a null
-            pointer and crashes the process; TensorRT-RTX needs no GPU to build. Or the GPU has no
-            such precision.
+        UnsupportedError: The builder says so; TensorRT 11 does not say, and starts on no such GPU.
     """
-    if gpu is None and trt.__name__ == "tensorrt":
-        raise _cannot_build(trt, "it needs an NVIDIA GPU, and there is none")
-    try:
-        builder = trt.Builder(log)
-    except TypeError as error:  # pybind11's word for a null pointer
-        raise _cannot_build(trt, trt_api.said(log)) from error
-    if trt_api.errors(log):
-        raise _cannot_build(trt, trt_api.said(log))
-    if precision == "int8" and not getattr(builder, "platform_has_fast_int8", True):
+    if not getattr(builder, "platform_has_fast_int8", True):
         raise UnsupportedError(
             f"{gpu.name if gpu else 'this GPU'} has no INT8, says {trt_api.describe(trt)}: layers "
             "would silently run in float",
             fix="build it with --fp16",
         )
-    return builder
-
-
-def _cannot_build(trt: Any, reason: str) -> UnsupportedError:
-    return UnsupportedError(
-        f"{trt_api.describe(trt)} cannot build here: {reason}",
-        fix="build on the machine with the NVIDIA GPU; engines for RTX GPUs can be built without "
-        "one: pip install 'edgedeploy[trt-rtx]'",
-    )
 
 
 class _Tools(NamedTuple):
@@ -215,9 +198,7 @@ class _Job(NamedTuple):
     """A network that is ready to be compiled.
 
     Attributes:
-        network: What to compile.
         parser: It owns the network's weights and must outlive the build.
-        config: How.
         best: Input shape to compile for.
         calibrator: Offers the ranges of implicit INT8, and must outlive the build; None elsewhere.
         lacking: Convolutions that a calibration cache has no range for.
@@ -275,7 +256,10 @@ def _timings(
 
 
 def _why_none(options: TrtOptions) -> str:
-    fix = "free memory or give more workspace if it ran out; else change the layers it names"
+    fix = (
+        f"if it ran out of memory, free some, or give more than --workspace-mb "
+        f"{options.workspace_mb}; else change the layers it names"
+    )
     if options.hardware_compatible is not None:
         fix += "; on a Jetson leave --hardware-compatible out, TensorRT does not offer it there"
     return fix

@@ -93,7 +93,7 @@ def make(trt: Any, builder: Any, options: TrtOptions, flags: Tuple[str, ...]) ->
 
 
 def _set_version_compatible(trt: Any, config: Any) -> None:
-    """Ask for an engine that carries no code: loading one that does means to run it."""
+    """Ask for an engine that carries no code, because loading one that does is running it."""
     if not trt_dialects.of(trt).compatible:
         raise _lacks(trt, "a version-compatible engine", "--version-compatible")
     config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
@@ -101,8 +101,13 @@ def _set_version_compatible(trt: Any, config: Any) -> None:
 
 
 def _set_hardware(trt: Any, config: Any, name: str) -> None:
+    if trt_dialects.of(trt).name == "rtx":
+        raise UnsupportedError(
+            f"an engine compatible with {name} was asked for, {trt_api.describe(trt)} makes none",
+            fix="leave --hardware-compatible out: its engines run on every RTX GPU from Ampere on",
+        )
     levels = getattr(trt, "HardwareCompatibilityLevel", None)
-    if not trt_dialects.of(trt).compatible or not hasattr(levels, _LEVELS[name]):
+    if not hasattr(levels, _LEVELS[name]):
         raise _lacks(trt, f"an engine compatible with {name}", "--hardware-compatible")
     config.hardware_compatibility_level = getattr(levels, _LEVELS[name])
 

@@ -135,7 +135,7 @@ def test_a_workspace_that_is_too_small_is_refused_with_the_words_of_tensorrt_rtx
     spec = BuildSpec(backend="trt", trt=TrtOptions(workspace_mb=1))
     with pytest.raises(BuildError, match="workspace") as caught:
         build_as_shipped(trt, mobilenet(Family.MOBILENET_V1), spec, tmp_path)
-    assert "more workspace" in caught.value.fix
+    assert "more than --workspace-mb 1" in caught.value.fix
 
 
 def inception(side: int = 32) -> onnx.ModelProto:

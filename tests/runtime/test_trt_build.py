@@ -14,7 +14,7 @@ from edgedeploy.errors import (
     UsageError,
 )
 from edgedeploy.runtime import trt_build
-from tests.runtime import fake_trt
+from tests.runtime import fake_engine, fake_trt
 from tests.runtime.build_with import ORIN, TABLE, WITH_QDQ, build
 from tests.runtime.fake_engine import GENERATIONS, Type
 from tests.runtime.fake_trt import LayerType
@@ -256,6 +256,26 @@ def test_tensorrt_without_a_gpu_is_refused_before_it_crashes(source: str) -> Non
 def test_tensorrt_that_does_not_start_says_why(source: str) -> None:
     with pytest.raises(UnsupportedError, match="CUDA initialization failure with error: 35"):
         build(source, fake_trt.Library("10.3.0", builder_is_null=True))
+
+
+LAYERS = """{"Layers": [
+  {"Name": "stem", "LayerType": "CaskConvolution",
+   "Inputs": [{"Format/Datatype": "Row major linear FP16 format"}]},
+  {"Name": "block1", "LayerType": "CaskConvolution",
+   "Inputs": [{"Format/Datatype": "Thirty-two wide channel vectorized row major Int8 format"}]}
+]}"""
+
+
+@pytest.mark.parametrize("generation", ["8.2.1", "8.6.1", "10.3.0"])
+def test_the_engine_tells_what_it_runs_and_which_layers_stayed_in_float(
+    generation: str, source: str
+) -> None:
+    engine = fake_engine.loadable(generation, fake_engine.FakeGpu(), LAYERS)
+    engine.inside.side = 32
+    trt = fake_trt.Library(generation, layers=WITH_QDQ, engine=engine)
+    report = build(source, trt, "int8", int8_mode="qdq")
+    assert report.runs == {"float16": 1, "int8": 1}
+    assert report.floats == ("stem",)
 
 
 def test_a_precision_that_tensorrt_does_not_have_is_refused_by_name(source: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgedeploy.runtime import trt_progress
-from tests.runtime import fake_trt
+from tests.runtime import fake_config, fake_trt
 
 STEPS = [
     ("Building engine", 0, 1),
@@ -29,7 +29,7 @@ def build(trt: Any, progress: Any = None) -> bytes | None:
     config = builder.create_builder_config()
     with trt_progress.watched(trt, config, progress):
         plan: bytes | None = builder.build_serialized_network(None, config)
-    if fake_trt.has(trt.generation, "IBuilderConfig.progress_monitor"):
+    if fake_config.has(trt.generation, "IBuilderConfig.progress_monitor"):
         assert config.progress_monitor is None  # it does not outlive the build
     return plan
 
