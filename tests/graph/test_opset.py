@@ -217,6 +217,28 @@ def test_many_are_counted_and_some_named() -> None:
         convert(ir.serde.deserialize_model(proto), newest=17)
 
 
+def test_axes_that_are_computed_stay_an_input_and_are_refused() -> None:
+    model = _one("ReduceMean", 18, inputs=["x", "axes"], constants={"axes": np.array([2])})
+    shape = ir.node("Shape", [model.graph.inputs[0]])
+    model.graph.insert_before(model.graph[0], shape)
+    model.graph[1].replace_input_with(1, shape.outputs[0])
+    with pytest.raises(BuildError, match=r"ReduceMean 'it' \(input 1 needs opset 18"):
+        convert(model, newest=17)
+
+
+def test_an_output_that_is_gone_is_named() -> None:
+    model = _one("BatchNormalization", 13, inputs=["x", *NORM], constants=NORM, outputs=5)
+    with pytest.raises(BuildError, match=r"opset 19, .*BatchNormalization 'it' \(output 3 is gone"):
+        convert(model, oldest=19)
+
+
+def test_an_operator_that_onnx_never_had_is_refused() -> None:
+    model = _one("Relu", 17)
+    model.graph[0].op_type = "Rely"
+    with pytest.raises(BuildError, match=r"Rely 'it' \(opset 17 has no such operator"):
+        convert(model, newest=13)
+
+
 def test_a_node_inside_another_is_found() -> None:
     inner = helper.make_graph(
         [helper.make_node("Gelu", ["x"], ["inner"], name="hidden")],
