@@ -6,7 +6,7 @@ import glob
 import importlib
 import importlib.util
 import os
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 _int, _uint, _size, _pointer = ctypes.c_int, ctypes.c_uint, ctypes.c_size_t, ctypes.c_void_p
 
@@ -201,17 +201,20 @@ class CudaPython:
             raise CudaError(name, text.decode("utf-8", "replace"), int(code))
 
 
-def found() -> Iterator[Any]:
+def found(paths: Optional[Callable[[], List[str]]] = None) -> Iterator[Any]:
     """Yield every CUDA runtime that loads here, cuda-python's first.
 
     There may be several of different age, of which the driver supports the older ones only.
+
+    Args:
+        paths: Returns where libcudart may be; None is `library_paths`.
     """
     for name in ("cuda.bindings.runtime", "cuda.cudart"):
         module = optional(name)
         if module is not None:
             yield CudaPython(module)
             break
-    for path in library_paths():
+    for path in (paths or library_paths)():
         try:
             library = LibCudart(path)
         except OSError:  # of another processor, or it lacks what it needs

@@ -428,6 +428,18 @@ def test_allocation_that_fails_otherwise_is_an_error_of_cuda() -> None:
         cuda.allocate_pinned(16)
 
 
+def test_allocation_that_pycuda_refuses_otherwise_is_an_error_of_cuda() -> None:
+    driver = FakeDriver()
+    driver.pagelocked_empty = _refused  # type: ignore[method-assign]
+    with pytest.raises(EdgeDeployError, match="CUDA failed: illegal address"):
+        PyCuda(driver).allocate_pinned(16)
+    assert driver.current == 0
+
+
+def _refused(*_: object, **__: object) -> None:
+    raise FakeDriver.Error("illegal address")
+
+
 def test_runtime_errors_carry_cudas_words_and_a_fix() -> None:
     cuda = CudaRuntime(FakeCudart(broken="cudaStreamSynchronize", code=700))
     with pytest.raises(EdgeDeployError, match=r"cudaStreamSynchronize: .*\(error 700\)") as caught:

@@ -188,6 +188,28 @@ def test_cuda_python_gets_members_of_enums_and_gives_the_value() -> None:
     assert api.device_name() == "Orin"
 
 
+def test_cuda_python_makes_graphs_and_forgets_errors() -> None:
+    forgotten: list[bool] = []
+    module = SimpleNamespace(
+        cudaGraphInstantiateWithFlags=lambda graph, flags: (Error.cudaSuccess, graph + flags + 1),
+        cudaGetLastError=lambda: forgotten.append(True),
+    )
+    api = CudaPython(module)
+    assert api.instantiate(5) == 6
+    api.clear_error()
+    assert forgotten == [True]
+
+
+def test_several_values_come_as_a_tuple() -> None:
+    module = SimpleNamespace(cudaMemGetInfo=lambda: (Error.cudaSuccess, 3, 8))
+    assert CudaPython(module).call("cudaMemGetInfo") == (3, 8)
+
+
+def test_runtimes_are_found_cuda_pythons_first_and_what_does_not_load_is_left_out() -> None:
+    found = list(cudart.found(lambda: ["libc.so.6", "/no/such/libcudart.so"]))
+    assert [api.package for api in found] in ([], ["cuda-python"])
+
+
 def test_cuda_python_errors_carry_cudas_words() -> None:
     module = SimpleNamespace(
         cudaMalloc=lambda size: (Error.cudaErrorMemoryAllocation, None),

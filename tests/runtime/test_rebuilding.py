@@ -14,7 +14,7 @@ import pytest
 
 from edgedeploy import Runtime
 from edgedeploy.errors import ArtifactError, UnsupportedError
-from edgedeploy.runtime import manifest
+from edgedeploy.runtime import manifest, trt
 from tests.artifacts import SIDE, write_artifact
 from tests.runtime import fake_engine, fake_trt
 from tests.runtime.fake_engine import FakeGpu
@@ -178,3 +178,8 @@ def test_runtime_times_the_stages_of_what_it_has_loaded(tmp_path: Path) -> None:
         assert times == {"h2d": [0.25] * 3, "compute": [0.25] * 3, "d2h": [0.25] * 3}
     with Runtime.load(write_artifact(tmp_path / "ort-fp32")) as runtime:
         assert runtime.stage_times(images(2)) is None
+
+
+@pytest.mark.usefixtures("tensorrt")
+def test_version_is_that_of_the_library() -> None:
+    assert trt.version() == VERSION

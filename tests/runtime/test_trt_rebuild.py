@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -208,6 +209,28 @@ def test_what_only_the_old_engine_told_is_dropped(tmp_path: Path) -> None:
     known = rebuild(folder, library("8.6.1"))
     assert (known.fell_back, known.runs) == ((), {})
     assert set(known.raw["precision"]) == {"asked", "runs"}
+
+
+def test_layers_that_the_dla_leaves_to_the_gpu_are_told(tmp_path: Path) -> None:
+    told = {"asked": "fp16", "runs": {}, "gpu_fallback": ["of another board"]}
+    folder, _ = waiting_artifact(
+        tmp_path, precision=told, options={"dla_core": 0, "batch": [4, 4, 4]}
+    )
+    engine = fake_engine.loadable("8.6.1", FakeGpu(), side=32)
+    trt = fake_trt.Library("8.6.1", dla_cores=1, gpu_only=("convolution0",), plan=b"made here")
+    trt.Runtime = lambda log: fake_engine.FakeRuntime(engine)  # type: ignore[assignment]
+    known = rebuild(folder, trt)
+    assert known.raw["precision"]["gpu_fallback"] == ["convolution0"]
+    assert known.runs_on["dla_core"] == 0
+
+
+def test_where_there_are_no_locks_an_artifact_is_rebuilt_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    folder, _ = waiting_artifact(tmp_path)
+    assert not rebuild(folder, library("8.6.1")).waiting
+    assert not (tmp_path / "trt-waiting" / ".rebuild.lock").exists()
 
 
 def test_what_a_killed_build_has_left_is_in_nobodys_way(tmp_path: Path) -> None:
