@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import threading
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from edgedeploy import Runtime
 from tests.artifacts import write_artifact
 
 if TYPE_CHECKING:
@@ -129,3 +133,29 @@ def test_choose_and_report_takes_the_precision_asked_for(model: Path) -> None:
     done = run("choose_and_report.py", model, "--precision", "fp16")
     assert done.returncode == 0, done.stderr
     assert "chosen:   ort-fp16: fp16 was asked for" in done.stdout
+
+
+def test_robot_camera_classifies_every_frame_of_a_camera(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    red, blue = (np.full((20, 16, 3), bgr, np.uint8) for bgr in ((0, 0, 255), (255, 0, 0)))
+    answers = iter([(True, red), (True, blue), (False, None)])
+    camera = SimpleNamespace(read=lambda: next(answers))
+    with Runtime.load(str(model)) as runtime:
+        count, took_ms = _module("robot_camera").loop(runtime, camera)
+    assert count == 2
+    assert took_ms > 0
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["red", "blue"]
+
+
+def test_robot_camera_is_python_3_6() -> None:
+    source = (EXAMPLES / "robot_camera.py").read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 6))
+    assert "from __future__" not in source
+
+
+def test_robot_camera_tells_what_is_wrong_with_the_artifact(tmp_path: Path) -> None:
+    done = run("robot_camera.py", tmp_path / "nothing")
+    assert done.returncode == 1
+    assert "does not exist" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+collect_ignore = ["vendors"]  # packages that stand in for others', not tests
+
+
 @pytest.fixture(scope="session")
 def cuda() -> cuda_memory.Cuda:
     """The GPU; every test that asks for it is skipped, with the reason, where there is none."""

@@ -6,7 +6,6 @@ import statistics
 import threading
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
 from edgedeploy import Runtime
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from edgedeploy.runtime.cuda_memory import Cuda
     from edgedeploy.runtime.trt import TrtSession
+    from edgedeploy.runtime.trt_dialects import Dialect
     from edgedeploy.types import Array
     from tests.gpu.making import Record
 
@@ -57,14 +57,16 @@ def test_a_bound_call_is_at_least_as_fast_as_run(
 @EACH
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_a_graph_answers_exactly_as_plain_calls_do(
-    made: Callable[[Precision], Made], precision: Precision, count: int
+    dialect: Dialect, made: Callable[[Precision], Made], precision: Precision, count: int
 ) -> None:
+    # TensorRT-RTX goes on compiling while it runs, and may round otherwise afterwards
+    most = 1e-3 if dialect.name == "rtx" else 0.0
     replayed = with_graphs(made(precision))
     plain = made(precision).load(graphs=False)
     assert plain.described["cuda_graph"]["used"] is False
     for seed in range(4):  # the first is queued, the second captured, the others replayed
         batch = images(count, SIDE, seed=seed)
-        np.testing.assert_array_equal(replayed.run(batch), plain.run(batch))
+        assert distance(replayed.run(batch), plain.run(batch)) <= most
     assert replayed.described["cuda_graph"]["used"] is True
     replayed.close()
     plain.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from edgedeploy.errors import UnsupportedError
 from edgedeploy.runtime import cuda_memory, cudart, trt
 from edgedeploy.types import Precision
 from tests.gpu.making import SIDE, Made, distance
@@ -32,7 +33,10 @@ def opened(package: str) -> Cuda:
 
     if not list(runtimes()):
         pytest.skip(f"there is no {package} that loads")
-    return cuda_memory.open_gpu(optional=lambda name: None, runtimes=runtimes)
+    try:
+        return cuda_memory.open_gpu(optional=lambda name: None, runtimes=runtimes)
+    except UnsupportedError as error:  # of another CUDA than the driver
+        pytest.skip(error.problem)
 
 
 @pytest.fixture(params=["pycuda", "cuda-python", "libcudart"])

@@ -57,7 +57,8 @@ def test_an_artifact_prepared_for_a_board_is_built_when_it_is_loaded(
         compute_capability=cuda.gpu.compute_capability,
     )
     made = make(tmp_path, Family.MOBILENET_V1, precision, target=target)
-    assert made.manifest.waiting
+    before = made.manifest
+    assert before.waiting
     with pytest.raises(ArtifactError):
         Runtime.load(made.folder)
     batch = images(3, SIDE)
