@@ -89,7 +89,8 @@ def build(
     _check(backend, model, spec, calibration)
     target = artifact.place(out, model.name, spec.backend, spec.precision.value)
     about = _about(model, spec, calibration, backend.version())
-    if (current := _up_to_date(target, about)) is not None:
+    current = _up_to_date(target, about)
+    if current is not None and backend.fits(current.runs_on):
         return _result(target, current, processor, up_to_date=True)
     if device is not None and spec.backend == "trt" and spec.target is None:
         for short in readiness.look(device, folder=out, workspace_mb=spec.trt.workspace_mb):

@@ -24,6 +24,7 @@ from edgedeploy.types import (
 from tests.models import save, stem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edgedeploy.types import OnnxModel, Steps
@@ -52,6 +53,9 @@ class Acted:
         return tuple(
             replace(spec, trt=spec.trt._replace(int8_mode=mode)) for mode in self.latencies_ms
         )
+
+    def fits(self, runs_on: Mapping[str, object]) -> bool:
+        return True
 
     def build(
         self, source: Path, spec: BuildSpec, folder: Path, *, progress: Steps = no_steps

@@ -1,4 +1,4 @@
-"""What a backend is: a module with five functions."""
+"""What a backend is: a module with six functions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgedeploy.types import no_steps
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edgedeploy.source_forms import SourceForm
@@ -34,6 +35,10 @@ class Backend(Protocol):
 
     def candidates(self, spec: BuildSpec) -> tuple[BuildSpec, ...]:
         """Return what to build for ``spec``; of several, the one that `Built` says is fastest."""
+        ...
+
+    def fits(self, runs_on: Mapping[str, object]) -> bool:
+        """Return whether an artifact that is bound to ``runs_on`` is for this machine."""
         ...
 
     def build(

@@ -10,6 +10,7 @@ from edgedeploy.source_forms import SourceForm, trt_form
 from edgedeploy.types import BuildSpec, Built, Precision, Steps, Target, no_steps
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -56,6 +57,10 @@ class Board:
                 fix="leave --tune out, or build on the board",
             )
         return (spec,)
+
+    def fits(self, runs_on: Mapping[str, object]) -> bool:
+        """Return whether the artifact waits for the same TensorRT."""
+        return runs_on.get("tensorrt") == self._target.tensorrt
 
     def build(
         self, source: Path, spec: BuildSpec, folder: Path, *, progress: Steps = no_steps

@@ -16,6 +16,7 @@ from edgedeploy.source_forms import SourceForm
 from edgedeploy.types import Built, Precision, QdqStyle, Steps, no_steps
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edgedeploy.types import BuildSpec
@@ -59,6 +60,12 @@ def source_form(spec: BuildSpec) -> SourceForm:
 def candidates(spec: BuildSpec) -> tuple[BuildSpec, ...]:
     """Return ``spec``: there is one way to build it."""
     return (spec,)
+
+
+def fits(runs_on: Mapping[str, object]) -> bool:
+    """Return True: what this builds is bound to nothing."""
+    del runs_on
+    return True
 
 
 def build(source: Path, spec: BuildSpec, folder: Path, *, progress: Steps = no_steps) -> Built:
