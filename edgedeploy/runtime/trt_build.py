@@ -16,7 +16,7 @@ from . import (
     trt_timing_cache,
 )
 from .cuda_memory import Gpu
-from .errors import BuildError, FileError, UnsupportedError, UsageError
+from .errors import BuildError, FileError, UsageError
 from .trt_options import TrtOptions, check
 
 # What an artifact's files are called.
@@ -120,7 +120,7 @@ def build_engine(
     log.lines.clear()
     tools = _Tools(trt, log, trt_api.make_builder(trt, log, has_gpu=gpu is not None))
     if precision == "int8":
-        _check_int8(trt, tools.builder, gpu)
+        trt_config.check_int8(trt, tools.builder)
     job = _prepare(tools, source, options, how, ranges)
     timings = _timings(tools, job.config, timing_cache, gpu)
     watch = trt_progress.watched(trt, job.config, progress)
@@ -136,7 +136,7 @@ def build_engine(
         )
     warnings = trt_api.summary(log)
     layers: List[Tuple[str, str]] = []
-    if gpu:
+    if gpu is not None:
         layers = trt_inspect.running_layers(trt, log, plan, job.best, options.dla_core)
     # TensorRT-RTX's runs on every GPU from Ampere on: it finishes compiling when it is loaded
     bound = gpu if trt.__name__ == "tensorrt" else None
@@ -170,20 +170,6 @@ def _ranges(trt: Any, int8_mode: Optional[str], cache: Optional[str]) -> Optiona
             fix="build it from the model: edgedeploy build MODEL --backend trt --int8",
         )
     return trt_calibrator.for_library(trt_calibrator.read(cache), str(trt.__version__))
-
-
-def _check_int8(trt: Any, builder: Any, gpu: Optional[Gpu]) -> None:
-    """Refuse INT8 on a GPU that has none, as that of a Nano or a TX2.
-
-    Raises:
-        UnsupportedError: The builder says so; TensorRT 11 does not say, and starts on no such GPU.
-    """
-    if not getattr(builder, "platform_has_fast_int8", True):
-        raise UnsupportedError(
-            f"{gpu.name if gpu else 'this GPU'} has no INT8, says {trt_api.describe(trt)}: layers "
-            "would silently run in float",
-            fix="build it with --fp16",
-        )
 
 
 class _Tools(NamedTuple):
@@ -224,13 +210,14 @@ def _prepare(
     trt, log, builder = tools
     network, parser = trt_network.parse(trt, builder, log, source, typed=how.typed)
     config = trt_config.make(trt, builder, options, how.flags)
-    best, profile = trt_network.add_profile(builder, network, config, options.batch)
+    best = trt_network.add_profile(builder, network, config, options.batch)
     trt_network.check_types(trt, network, how, source)
     job = _Job(network, parser, config, best)
     if ranges is not None:
         lacking = trt_calibrator.lacking(trt, network, ranges)
         if lacking:
             trt_api.note(log, "no range, so they run in float: " + ", ".join(lacking))
+        profile = trt_network.calibration_profile(builder, network, best)
         calibrator = trt_calibrator.attach(trt, config, ranges, profile)
         job = job._replace(calibrator=calibrator, lacking=lacking)
     if options.dla_core is not None:

@@ -88,7 +88,7 @@ def attach(trt: Any, config: Any, table: bytes, profile: Any = None) -> Any:
         trt: TensorRT's package.
         config: The build's config.
         table: A calibration cache, as `for_library` returns it.
-        profile: The network's optimisation profile, if it has one.
+        profile: The shape to calibrate for, where the batch is dynamic.
 
     Returns:
         The calibrator, which must live until the build is over; `check_taken` asks it then.

@@ -70,6 +70,20 @@ def typing(
     return Typing(precision, typed, None, () if typed else _FLAGS[precision])
 
 
+def check_int8(trt: Any, builder: Any) -> None:
+    """Refuse INT8 on a GPU that has none, as that of a Nano or a TX2.
+
+    Raises:
+        UnsupportedError: The builder says so; TensorRT 11 does not say, and starts on no such GPU.
+    """
+    if not getattr(builder, "platform_has_fast_int8", True):
+        raise UnsupportedError(
+            f"this GPU has no INT8, says {trt_api.describe(trt)}: layers would silently run in "
+            "float",
+            fix="build it with --fp16",
+        )
+
+
 def make(trt: Any, builder: Any, options: TrtOptions, flags: Tuple[str, ...]) -> Any:
     """Return a builder config that says what was asked.
 

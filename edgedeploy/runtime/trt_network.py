@@ -113,11 +113,8 @@ def _has_half(layers: List[Any]) -> bool:
 
 def add_profile(
     builder: Any, network: Any, config: Any, batch: Tuple[int, int, int]
-) -> Tuple[Tuple[int, ...], Any]:
-    """Tell which sizes of batch will come.
-
-    Returns:
-        The best input shape, and the profile; None where the batch is fixed.
+) -> Tuple[int, ...]:
+    """Tell which sizes of batch will come; return the best input shape.
 
     Raises:
         BuildError: There is not one image input, or its height and width are not known.
@@ -131,12 +128,26 @@ def add_profile(
             fix="give the size in pixels: --resolution 224, or --input-shape 3x224x224",
         )
     if shape[0] > 0:
-        return shape, None
+        return shape
     sizes = [(n, *shape[1:]) for n in batch]
     profile = builder.create_optimization_profile()
     profile.set_shape(inputs[0].name, *sizes)
     config.add_optimization_profile(profile)
-    return sizes[1], profile
+    return sizes[1]
+
+
+def calibration_profile(builder: Any, network: Any, shape: Tuple[int, ...]) -> Any:
+    """Return a profile of one shape, for the calibration of a network whose batch is dynamic.
+
+    Returns:
+        None where the batch is fixed: such a network needs none.
+    """
+    image = network.get_input(0)
+    if tuple(image.shape) == shape:
+        return None
+    profile = builder.create_optimization_profile()
+    profile.set_shape(image.name, shape, shape, shape)
+    return profile
 
 
 def _show(tensor: Any) -> str:

@@ -18,7 +18,8 @@ def watched(trt: Any, config: Any, progress: Optional[Progress] = None) -> Itera
     Args:
         trt: TensorRT's package.
         config: The build's config.
-        progress: Called with a phase's name, the steps done and their number.
+        progress: Called with a phase's name, the steps done and their number; it must not raise,
+            TensorRT would take that for a wish to stop.
 
     Raises:
         KeyboardInterrupt: Ctrl-C came; at the end of the block, when TensorRT has cleaned up.
@@ -34,7 +35,7 @@ def watched(trt: Any, config: Any, progress: Optional[Progress] = None) -> Itera
     try:
         yield
     finally:
-        if ours:
+        if before is not None:
             signal.signal(signal.SIGINT, before)
         config.progress_monitor = None
         if monitor.cancelled:

@@ -119,10 +119,17 @@ def test_implicit_int8_offers_the_cache_to_a_weakly_typed_build_and_leaves_the_f
     assert trt.seen.flags == {"FP16", "INT8"}
     assert trt.seen.network == 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
     assert trt.seen.table == header + b"\ntensor0: 3c010204\n"
-    assert trt.seen.calibration_profile == trt.seen.profile
+    assert trt.seen.calibration_profile == ("image", *[(1, 3, 32, 32)] * 3)
     assert (tmp_path / "calibration.cache").read_bytes() == TABLE
     assert report.floats == ()
     assert report.log == ""
+
+
+def test_implicit_int8_of_a_fixed_batch_needs_no_profile(source: str, cache: str) -> None:
+    trt = fake_trt.Library("8.2.1", input_shape=(4, 3, 32, 32))
+    build(source, trt, "int8", cache=cache)
+    assert trt.seen.profile is None
+    assert not hasattr(trt.seen, "calibration_profile")
 
 
 def test_a_layer_without_a_range_is_named_in_the_report_and_in_the_log(
@@ -154,14 +161,6 @@ def test_a_cache_that_tensorrt_does_not_take_is_an_error_with_its_words(
         build(source, trt, "int8", cache=cache)
     assert "it asked for images" in caught.value.problem
     assert not (tmp_path / "model.engine").exists()
-
-
-def test_int8_on_a_gpu_that_has_none_is_refused_before_the_build(source: str, cache: str) -> None:
-    trt = fake_trt.Library("8.2.1", fast_int8=False)
-    with pytest.raises(UnsupportedError, match=r"Orin has no INT8, says tensorrt 8.2.1") as caught:
-        build(source, trt, "int8", cache=cache)
-    assert "--fp16" in caught.value.fix
-    build(source, trt, "fp16")
 
 
 # ---- timings and progress ----

@@ -76,6 +76,16 @@ def test_options_out_of_range_are_refused_before_anything_is_read() -> None:
         build("nothing", fake_trt.Library("8.6.1"), options=TrtOptions(workspace_mb=0))
 
 
+def test_int8_on_a_gpu_that_has_none_is_refused_before_the_build(source: str, cache: str) -> None:
+    trt = fake_trt.Library("8.2.1", fast_int8=False)
+    with pytest.raises(
+        UnsupportedError, match=r"this GPU has no INT8, says tensorrt 8.2.1"
+    ) as caught:
+        build(source, trt, "int8", cache=cache)
+    assert "--fp16" in caught.value.fix
+    build(source, trt, "fp16")
+
+
 # ---- DLA ----
 
 DLA = TrtOptions(batch=(1, 1, 1), dla_core=1)
