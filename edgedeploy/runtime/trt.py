@@ -5,7 +5,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from . import cuda_memory, trt_api, trt_checks, trt_engine, trt_lean
 from .cuda_device import Cuda
-from .errors import ArtifactError, UnsupportedError
+from .errors import ArtifactError, EdgeDeployError, UnsupportedError
 from .manifest import Manifest
 from .session import Session
 from .trt_session import TrtSession
@@ -15,6 +15,10 @@ __all__ = ["TrtSession", "load", "open_session", "version"]
 _SWITCHED_OFF = "it was switched off"
 _OF_ITS_OWN = "TensorRT-RTX captures its own"
 _MIB = 1 << 20
+_FREE_MEMORY = (
+    "end what else uses the GPU, on a Jetson also what else uses memory; or build it again with a "
+    "smaller --batch"
+)
 
 
 def version() -> str:
@@ -81,8 +85,7 @@ def open_session(
         raise UnsupportedError(
             f"{folder} loads, but TensorRT cannot run it: it works in {needed / _MIB:.1f} MiB, "
             f"{free // _MIB} of {total // _MIB} MiB are free: {trt_api.said(log)}",
-            fix="end what else uses the GPU, on a Jetson also what else uses memory; or build it "
-            "again with a smaller --batch",
+            fix=_FREE_MEMORY,
         )
     described: Dict[str, Any] = {
         "library": trt_api.describe(trt),
@@ -108,7 +111,7 @@ def deserialize(trt: Any, log: Any, folder: str, manifest: Manifest) -> Tuple[An
 
     Raises:
         ArtifactError: TensorRT does not take the file; the problem says why.
-        UnsupportedError: TensorRT does not start on this machine.
+        UnsupportedError: TensorRT does not start on this machine, or has no memory for the engine.
     """
     path = os.path.join(folder, manifest.engine)
     fix = trt_checks.rebuild_fix(folder, manifest)
@@ -127,10 +130,16 @@ def deserialize(trt: Any, log: Any, folder: str, manifest: Manifest) -> Tuple[An
         _use_dla(owners[-1], int(core), folder, fix)
     engine = owners[-1].deserialize_cuda_engine(plan)
     if engine is None:
-        raise ArtifactError(
-            f"{trt_api.describe(trt)} does not load {path}: {trt_api.said(log)}", fix=fix
-        )
+        raise _refused(f"{trt_api.describe(trt)} does not load {path}: {trt_api.said(log)}", fix)
     return engine, tuple(owners)
+
+
+def _refused(problem: str, fix: str) -> EdgeDeployError:
+    """Return the error for an engine that is not taken; one for want of memory is none of its."""
+    # TensorRT writes it in one word, CUDA in three
+    if "outofmemory" in problem.replace(" ", "").lower():
+        return UnsupportedError(problem, fix=_FREE_MEMORY)
+    return ArtifactError(problem, fix=fix)
 
 
 def _use_dla(runtime: Any, core: int, folder: str, fix: str) -> None:

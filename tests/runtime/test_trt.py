@@ -54,6 +54,24 @@ def test_engine_without_memory_for_its_context_is_unsupported(tmp_path: Path) ->
     assert "smaller --batch" in caught.value.fix
 
 
+@pytest.mark.parametrize(
+    "words", ["Error Code 2: OutOfMemory (Requested size was 9 bytes.)", "Cuda (out of memory)"]
+)
+def test_engine_without_memory_to_be_loaded_is_no_reason_to_rebuild_it(
+    tmp_path: Path, words: str
+) -> None:
+    library = fake_trt.Library("10.3.0")
+    log = trt_api.logger(library)
+    runtime = FakeRuntime(None)
+    runtime.deserialize_cuda_engine = (  # type: ignore[method-assign]
+        lambda _plan: log.lines.append(f"ERROR: {words}")
+    )
+    library.Runtime = lambda log: runtime  # type: ignore[assignment]
+    with pytest.raises(UnsupportedError, match=r"does not load .*emory") as caught:
+        trt.open_session(library, FakeGpu(), *trt_artifact(tmp_path))
+    assert "end what else uses the GPU" in caught.value.fix
+
+
 def test_graphs_are_left_alone_where_they_are_switched_off(tmp_path: Path) -> None:
     gpu = FakeGpu()
     library = fake_trt.Library("10.3.0", engine=fake_engine.loadable("10.3.0", gpu))
