@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runtime import fake_engine, fake_trt
+from tests.runtime import fake_config, fake_engine, fake_trt
 from tests.runtime.fake_engine import GENERATIONS, FakeGpu
 from tests.runtime.tensorrt_spans import LISTED, NAMES, expected
 
@@ -12,8 +12,8 @@ from tests.runtime.tensorrt_spans import LISTED, NAMES, expected
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_table_of_the_acted_out_builder_is_that_of_the_real_ones(generation: str) -> None:
     real = expected(generation)
-    for name in set(fake_trt.NAMES) & set(LISTED):
-        assert fake_trt.has(generation, name) is (name in real), name
+    for name in set(fake_config.NAMES) & set(LISTED):
+        assert fake_config.has(generation, name) is (name in real), name
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
