@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases: list[Case] = []
     if not options.skip_tests:
         print("\nrunning tests/gpu …", flush=True)
-        cases = suite.run(limit_s=options.tests_limit)
+        cases = suite.run(limit_s=options.tests_limit, select=options.select)
         print(printing.tests(cases), flush=True)
     checks = Checks(date=date, machine=machine, cases=cases, rows=[])
     _write(checks, options.out)
@@ -98,6 +98,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--alphas", type=float, nargs="+", default=plan.ALPHAS)
     parser.add_argument("--resolutions", type=int, nargs="+", default=plan.RESOLUTIONS)
     parser.add_argument("--skip-tests", action="store_true", help="measure only")
+    parser.add_argument("--select", default="", help="which tests, as pytest's -k takes it")
     parser.add_argument("--tests-limit", type=float, default=7200.0, help="seconds for the tests")
     return parser.parse_args(arguments)
 

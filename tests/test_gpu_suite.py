@@ -56,7 +56,8 @@ def test_gpu_checks_measures_on_an_acted_out_gpu(tmp_path: Path) -> None:
     save(stem(("N", 3, 32, 32)), tmp_path / "stem.onnx")
     out = tmp_path / "found" / "results.json"
     script = ROOT / "benchmarks" / "gpu_checks.py"
-    options = ["--models", str(tmp_path), "--out", str(out), "--duration", "0.2", "--skip-tests"]
+    options = ["--models", str(tmp_path), "--out", str(out), "--duration", "0.2"]
+    options += ["--select", "float_engine_agrees"]
     done = subprocess.run(
         [sys.executable, str(script), *options],
         env=environment(tmp_path),
@@ -66,7 +67,10 @@ def test_gpu_checks_measures_on_an_acted_out_gpu(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = json.loads(out.read_text())["rows"]
+    document = json.loads(out.read_text())
+    assert [case["outcome"] for case in document["cases"]] == ["passed"] * 4
+    assert all(float(case["measured"]["error"]) < 0.02 for case in document["cases"])
+    rows = document["rows"]
     assert [(row["precision"], row["graphs"], row["problem"]) for row in rows] == [
         (precision, graphs, None)
         for precision in ("fp32", "fp16", "int8")

@@ -16,19 +16,22 @@ TESTS = Path("tests", "gpu")
 _OUTCOMES = {"failure": "failed", "error": "error", "skipped": "skipped"}
 
 
-def run(python: str = sys.executable, *, limit_s: float) -> list[Case]:
+def run(python: str = sys.executable, *, limit_s: float, select: str = "") -> list[Case]:
     """Run every test of tests/gpu in a process of its own; one that crashes is a `Case` too.
 
     Args:
         python: Interpreter that pytest is installed for.
         limit_s: Seconds after which it is ended.
+        select: Which tests, as pytest's ``-k`` takes it; all of them if empty.
     """
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch, "junit.xml")
         command = [python, "-m", "pytest", str(TESTS), "-q", "-p", "no:cacheprovider"]
+        # the family that keeps what a test records
+        command += ["-o", "junit_family=xunit1", f"--junitxml={report}", "-k", select]
         try:
             done = subprocess.run(
-                [*command, f"--junitxml={report}"],
+                command,
                 cwd=ROOT,
                 capture_output=True,
                 text=True,

@@ -103,6 +103,8 @@ def test_a_hardware_compatible_engine_loads(
     levels = getattr(library, "HardwareCompatibilityLevel", None)
     if not dialect.compatible or not hasattr(levels, level.upper().replace("-", "_")):
         pytest.skip(f"{library.__name__} {library.__version__} has no engines for {level}")
+    if cuda.shares_memory:
+        pytest.skip("TensorRT does not offer hardware compatibility on JetPack")
     if level == "ampere-plus" and float(cuda.gpu.compute_capability) < 8:
         pytest.skip(f"{cuda.gpu.name} is older than Ampere")
     options = TrtOptions(hardware_compatible=level)

@@ -17,8 +17,16 @@ if TYPE_CHECKING:
     from edgedeploy.runtime.cuda_memory import Cuda
     from tests.gpu.making import Record
 
-# The driver allocates in blocks of 2 MiB and keeps some; an engine and its buffers are larger.
-SLACK_BYTES = 4 << 20
+
+def slack_bytes(cuda: Cuda) -> int:
+    """Return what may be missing afterwards.
+
+    The driver allocates in blocks of 2 MiB and keeps some; on a Jetson the memory is that of all
+    other processes too.
+    """
+    return (32 if cuda.shares_memory else 4) << 20
+
+
 EACH = pytest.mark.parametrize(
     "precision", [Precision.FP32, Precision.FP16, Precision.INT8], ids=lambda p: p.value
 )
@@ -41,7 +49,7 @@ def test_closing_gives_device_memory_back(
         use(made(precision))
     lost = before - cuda.free_memory()
     record_property("lost bytes", str(lost))
-    assert lost < SLACK_BYTES
+    assert lost < slack_bytes(cuda)
 
 
 def test_an_engine_that_does_not_load_keeps_no_memory(
@@ -59,5 +67,5 @@ def test_an_engine_that_does_not_load_keeps_no_memory(
                 first.load()
     finally:
         engine.write_bytes(whole)
-    assert before - cuda.free_memory() < SLACK_BYTES
+    assert before - cuda.free_memory() < slack_bytes(cuda)
     use(first)
