@@ -95,8 +95,8 @@ def markdown(checks: Checks) -> str:
 def _numbers(found: Row) -> list[str]:
     latency = found.latency()
     return [
-        _number(latency and latency.p50_ms, 3),
-        _number(latency and latency.p99_ms, 3),
+        _number(latency.p50_ms if latency else None, 3),
+        _number(latency.p99_ms if latency else None, 3),
         "–" if latency is None else str(latency.count),
         _number(_mega(found.engine_bytes), 2),
         _number(found.build_s, 1),

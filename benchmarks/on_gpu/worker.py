@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from edgedeploy.errors import EdgeDeployError
 from edgedeploy.images import open_images
 from edgedeploy.meters import board
 from edgedeploy.model_file import ModelHints
-from edgedeploy.runtime import cuda_memory, trt, trt_api
+from edgedeploy.runtime import cuda_memory, trt, trt_api, trt_timing_cache
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.types import BuildSpec, Precision
@@ -52,6 +53,8 @@ def machine() -> dict[str, Any]:
 
 def build(model: str, precision: str, calib: str | None, out: str) -> dict[str, Any]:
     """Build an artifact, unless it is there; its manifest has the seconds of its own build."""
+    # or the seconds would depend on what was built before
+    os.environ[trt_timing_cache.VARIABLE] = "off"
     path = Path(model)
     (built,) = pipeline.build_all(
         [path],

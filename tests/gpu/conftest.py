@@ -5,15 +5,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgedeploy.errors import UnsupportedError
-from edgedeploy.runtime import cuda_memory, trt_api, trt_dialects
+from edgedeploy.runtime import cuda_memory, trt_api, trt_dialects, trt_timing_cache
 from edgedeploy.types import Family, Precision
 from tests.gpu.making import Made, make
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 collect_ignore = ["vendors"]  # packages that stand in for others', not tests
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_timings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave the user's timing cache alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(trt_timing_cache.VARIABLE, str(tmp_path_factory.mktemp("timings")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,15 @@ def test_a_graph_answers_exactly_as_plain_calls_do(
     plain.close()
 
 
+def test_a_runtime_can_do_without_graphs(made: Callable[[Precision], Made]) -> None:
+    first = made(Precision.FP32)
+    batch = images(2, SIDE)
+    with Runtime.load(first.folder, cuda_graphs=False) as runtime:
+        for _ in range(3):
+            assert distance(runtime.infer(batch), first.answers(batch)) < 1e-4
+        assert runtime.info["engine"]["cuda_graph"]["used"] is False
+
+
 def test_a_graph_follows_every_change_of_the_batch(made: Callable[[Precision], Made]) -> None:
     session = with_graphs(made(Precision.FP32))
     for count in (1, 1, 1, 8, 8, 8, 1, 2, 2, 2, 20, 20, 1):

@@ -63,10 +63,12 @@ def test_an_artifact_prepared_for_a_board_is_built_when_it_is_loaded(
         Runtime.load(made.folder)
     batch = images(3, SIDE)
     with Runtime.load(made.folder, rebuild=True) as runtime:
+        assert runtime.info["rebuilt"] is True
         found = runtime.infer(batch)
     assert not made.manifest.waiting
     assert distance(found, made.answers(batch)) < 0.5
-    with Runtime.load(made.folder) as runtime:  # it is whole now
+    with Runtime.load(made.folder, rebuild=True) as runtime:  # it is whole now
+        assert runtime.info["rebuilt"] is False
         np.testing.assert_allclose(runtime.infer(batch), found, rtol=1e-3, atol=1e-4)
 
 
@@ -105,6 +107,16 @@ def test_a_file_that_is_no_engine_is_an_error_that_says_why(cuda: Cuda, copy: Ma
     engine.write_bytes(np.random.default_rng(0).bytes(100_000))
     with pytest.raises(ArtifactError, match=str(engine)):
         copy.load()
+
+
+def test_a_damaged_engine_is_built_again_where_that_is_asked(cuda: Cuda, copy: Made) -> None:
+    engine = copy.folder / copy.manifest.engine
+    engine.write_bytes(engine.read_bytes()[:-1])
+    with pytest.raises(ArtifactError, match=str(engine)):
+        Runtime.load(copy.folder)
+    with Runtime.load(copy.folder, rebuild=True) as runtime:
+        batch = images(2, SIDE)
+        assert distance(runtime.infer(batch), copy.answers(batch)) < 1e-4
 
 
 def test_a_rebuilt_artifact_loads(cuda: Cuda, copy: Made) -> None:
