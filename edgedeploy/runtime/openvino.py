@@ -1,5 +1,6 @@
 """OpenVINO."""
 
+import functools
 import os
 from typing import Any, Callable, Dict, Optional, Tuple
 
@@ -29,7 +30,7 @@ def load(folder: str, manifest: Manifest, threads: int, device: Optional[str] = 
         UnsupportedError: The device is not here, or does not compile it.
         ArtifactError: OpenVINO cannot read it.
     """
-    core = ov.Core()
+    core = _core()
     wanted = str(device or manifest.options.get("ov_device") or "CPU").upper()
     here = list(core.available_devices)
     families = {"AUTO"} | {name.split(".", 1)[0] for name in here}
@@ -55,6 +56,17 @@ def load(folder: str, manifest: Manifest, threads: int, device: Optional[str] = 
             f"OpenVINO's device {wanted!r} does not take the model: {_reason(error)}",
             fix="pass device='CPU', or repair the driver of that device",
         ) from error
+
+
+@functools.lru_cache(maxsize=None)
+def _core() -> Any:
+    """Return the core of this process, which stays.
+
+    The CPU plugin of a core gives the main thread an alternate stack for signals. Where two cores
+    go in the order they came, the one of the first is left in place after its memory is gone, and
+    the next signal, such as Ctrl-C, ends the process (OpenVINO 2026.4).
+    """
+    return ov.Core()
 
 
 class OpenVinoSession(Session):

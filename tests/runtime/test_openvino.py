@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +46,27 @@ def test_an_ir_infers_and_says_where(artifact: Path) -> None:
         engine = runtime.info["engine"]
     assert (engine["device"], engine["threads"], engine["float_type"]) == ("CPU", 1, "f32")
     assert engine["device_name"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_reaches_python_after_two_sessions_were_closed_in_turn(artifact: Path) -> None:
+    code = f"""
+import gc, os, signal
+from edgedeploy import Runtime
+first, second = Runtime.load({str(artifact)!r}), Runtime.load({str(artifact)!r})
+first.close()
+del first
+gc.collect()
+second.close()
+del second
+gc.collect()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("caught")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "caught\n"), done.stderr
 
 
 def test_few_shapes_stay_compiled_and_all_keep_working(artifact: Path) -> None:
