@@ -46,7 +46,7 @@ python: TensorRT's module is for Python 3.6 here, edgedeploy's commands need 3.1
 newer; its folders runtime, meters and worker need 3.6
   on a PC: edgedeploy build --backend trt --device jetson-nano; copy the artifact and \
 the folder edgedeploy/runtime to the board, and there build the engine: python3 -m \
-runtime.trt_rebuild ARTIFACT (docs/runtime.md)
+runtime.trt_rebuild ARTIFACT (docs/jetson.md)
 
 memory: 685 of 3964 MiB are free, with 0 MiB of swap on a disk (zram, 1980 MiB, lies in \
 the same memory); a TensorRT build wants about 1146: 890 for CUDA's libraries and 256 of \
@@ -78,7 +78,7 @@ python: TensorRT's module is for Python 3.6 here, edgedeploy's commands need 3.1
 newer; its folders runtime, meters and worker need 3.6
   on a PC: edgedeploy build --backend trt --device jetson-nano --jetpack 4.6.6; copy the \
 artifact and the folder edgedeploy/runtime to the board, and there build the engine: \
-python3 -m runtime.trt_rebuild ARTIFACT (docs/runtime.md)
+python3 -m runtime.trt_rebuild ARTIFACT (docs/jetson.md)
 """,
     "XAVIER_NX_JETPACK_5_1": """\
 device: jetson-xavier-nx (NVIDIA Jetson Xavier NX Developer Kit)
@@ -99,7 +99,7 @@ python: TensorRT's module is for Python 3.8 here, edgedeploy's commands need 3.1
 newer; its folders runtime, meters and worker need 3.6
   on a PC: edgedeploy build --backend trt --device jetson-xavier-nx --jetpack 5.1; copy \
 the artifact and the folder edgedeploy/runtime to the board, and there build the \
-engine: python3 -m runtime.trt_rebuild ARTIFACT (docs/runtime.md)
+engine: python3 -m runtime.trt_rebuild ARTIFACT (docs/jetson.md)
 """,
     "ORIN_NANO_JETPACK_6_2": """\
 device: jetson-orin-nano (NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super)
