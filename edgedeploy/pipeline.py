@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgedeploy import artifact, building, devices, evaluating, model_file, trial
 from edgedeploy.calibration import files as calibrations
 from edgedeploy.errors import (
+    ArtifactError,
     EdgeDeployError,
     FileError,
     MissingDependencyError,
@@ -380,8 +381,35 @@ def sweep_code(failures: Sequence[Failure]) -> int:
 
 
 def find_artifacts(paths: Sequence[Path]) -> list[Path]:
-    """Return the artifacts among and below ``paths``; without any, all of ``./build``."""
-    return artifact.find(list(paths) or [ARTIFACTS])
+    """Return the artifacts among and below ``paths``; without any, all of ``./build``.
+
+    Those that wait for another board are left out where they were not named themselves.
+
+    Raises:
+        FileError: There is none, or none that has an engine.
+    """
+    found = artifact.find(list(paths) or [ARTIFACTS])
+    waiting = {folder: board for folder in found if (board := _waits_for(folder)) is not None}
+    kept = [folder for folder in found if folder not in waiting or folder in paths]
+    for folder in found:
+        if folder not in kept:
+            _log.info("%s waits for %s, and is left out", folder, waiting[folder])
+    if not kept:
+        raise FileError(
+            f"{found[0]} waits for {waiting[found[0]]} to build its engine, and so do all others",
+            fix="copy it to that board (docs/jetson.md), or build for this machine: leave --device "
+            "out",
+        )
+    return kept
+
+
+def _waits_for(folder: Path) -> str | None:
+    """Return the board that is to build an artifact's engine; None if it has one, or is damaged."""
+    try:
+        manifest = manifests.read(str(folder))
+    except ArtifactError:
+        return None
+    return str(manifest.runs_on.get("device")) if manifest.waiting else None
 
 
 def is_sweep(paths: Sequence[Path]) -> bool:

@@ -55,7 +55,7 @@ class Acted:
         )
 
     def fits(self, runs_on: Mapping[str, object]) -> bool:
-        return True
+        return bool(runs_on)
 
     def build(
         self, source: Path, spec: BuildSpec, folder: Path, *, progress: Steps = no_steps

@@ -18,6 +18,7 @@ from edgedeploy.types import Built, Precision, QdqStyle, Steps, no_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from edgedeploy.types import BuildSpec
 
 ENGINE = "model.onnx"

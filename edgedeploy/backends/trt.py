@@ -17,12 +17,13 @@ from edgedeploy.runtime import (
     trt_tune,
 )
 from edgedeploy.source_forms import SourceForm, trt_form
-from edgedeploy.types import Built, Precision
+from edgedeploy.types import Built, Precision, no_steps
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from edgedeploy.types import BuildSpec
+    from edgedeploy.types import BuildSpec, Steps
 
 trt = trt_api.library()
 
@@ -66,7 +67,15 @@ def candidates(spec: BuildSpec) -> tuple[BuildSpec, ...]:
     return tuple(replace(spec, trt=spec.trt._replace(int8_mode=mode)) for mode in modes)
 
 
-def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
+def fits(runs_on: Mapping[str, object]) -> bool:
+    """Return whether an engine is for the GPU that is here; every other one is built again."""
+    bound = (runs_on.get("gpu"), runs_on.get("compute_capability"))
+    if bound[0] is None or runs_on.get("hardware_compatible"):
+        return True
+    return bound == cuda_memory.find_gpu()
+
+
+def build(source: Path, spec: BuildSpec, folder: Path, *, progress: Steps = no_steps) -> Built:
     """Compile ``source`` and keep it beside the engine, so that a board can build its own from it.
 
     Two builds of one source differ: TensorRT times its kernels and takes the fastest. What it has
@@ -83,7 +92,7 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
     if mode == "implicit":
         cache = _copied(source.with_name(trt_build.CACHE), folder / trt_build.CACHE)
     engine = folder / trt_build.ENGINE
-    report = _build_engine(kept, engine, spec, mode, cache)
+    report = _build_engine(kept, engine, spec, mode, cache, progress=_logged(progress))
     if report.log:
         _log.info("%s %s warned:\n%s", report.library, report.version, report.log)
     return Built(
@@ -99,7 +108,13 @@ def build(source: Path, spec: BuildSpec, folder: Path) -> Built:
 
 
 def _build_engine(
-    source: Path, engine: Path, spec: BuildSpec, mode: str | None, cache: Path | None
+    source: Path,
+    engine: Path,
+    spec: BuildSpec,
+    mode: str | None,
+    cache: Path | None,
+    *,
+    progress: Steps,
 ) -> trt_build.BuildReport:
     try:
         return trt_build.build_engine(
@@ -110,7 +125,7 @@ def _build_engine(
             int8_mode=mode,
             cache=None if cache is None else str(cache),
             timing_cache=trt_timing_cache.chosen_folder(),
-            progress=_log_phase,
+            progress=progress,
             trt=trt,
         )
     except BuildError as error:
@@ -128,9 +143,13 @@ def _copied(file: Path, target: Path) -> Path:
     return target
 
 
-def _log_phase(phase: str, done: int, total: int) -> None:
-    if done == 0:
-        _log.info("%s (%d steps)", phase, total)
+def _logged(progress: Steps) -> Steps:
+    def step(phase: str, done: int, total: int) -> None:
+        if done == 0:
+            _log.info("%s (%d steps)", phase, total)
+        progress(phase, done, total)
+
+    return step
 
 
 def _latency_ms(engine: Path, spec: BuildSpec) -> float | None:

@@ -163,3 +163,17 @@ def test_a_dla_gets_one_size_of_batch_unless_another_is_asked_for(
     assert found["precision"]["int8_mode"] == "implicit"
     error = fails(capsys, *argv, "--jetpack", "6.2", "--dla-core", "1", "--batch", "1,2,4")
     assert "one size of batch" in error["problem"]
+
+
+def test_a_sweep_leaves_out_what_waits_for_a_board_and_says_so_if_that_is_all(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run([*NANO, "--fp16"]) == 0
+    capsys.readouterr()
+    error = fails(capsys, "eval", "--data", "images")
+    assert "waits for jetson-nano" in error["problem"]
+    assert "docs/jetson.md" in error["fix"]
+    run(capsys, "build", "--backend", "ort")
+    assert app.run(["eval", "--data", "images", "--class-offset", "0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["evaluations"]
+    assert [row["artifact"] for row in found] == ["build/stem/ort-fp32"]
