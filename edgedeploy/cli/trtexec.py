@@ -49,8 +49,12 @@ def command(
     ] = None,
     duration: Annotated[int, typer.Option(help="Seconds of timed calls, at least.")] = 10,
     cuda_graph: Annotated[
-        bool, typer.Option("--cuda-graph", help="Replay the engine as a CUDA graph.")
-    ] = False,
+        bool,
+        typer.Option(
+            "--cuda-graph/--no-cuda-graph",
+            help="Replay the engine as a CUDA graph, as edgedeploy profile does.",
+        ),
+    ] = True,
     spin_wait: Annotated[
         bool, typer.Option("--spin-wait", help="Wait busily: steadier, and takes a CPU core.")
     ] = False,

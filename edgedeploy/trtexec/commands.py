@@ -33,7 +33,7 @@ class CommandSpec:
         folder: Where the artifact lies there.
         measure: Time the engine instead of building it.
         duration_s: Seconds that the timed calls last, at least.
-        cuda_graph: Replay the engine as a CUDA graph.
+        cuda_graph: Replay the engine as a CUDA graph, as our own sessions do.
         spin_wait: Wait for the GPU busily: steadier, and a CPU core is lost to it.
         timing_cache: TensorRT's timing cache to use and to extend; None: none.
 
@@ -45,7 +45,7 @@ class CommandSpec:
     folder: str
     measure: bool = False
     duration_s: int = 10
-    cuda_graph: bool = False
+    cuda_graph: bool = True
     spin_wait: bool = False
     timing_cache: str | None = None
 

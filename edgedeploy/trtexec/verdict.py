@@ -48,7 +48,7 @@ def _suspicions(run: Run, samples: Samples | None) -> Iterator[str]:
     if enqueue > _HOST_BOUND * compute and not told:
         yield (
             f"bound by the host: handing a query over takes {enqueue:g} ms, computing it "
-            f"{compute:g} ms; --cuda-graph may help"
+            f"{compute:g} ms; a CUDA graph may help"
         )
     streams = reading.streams(run)
     if streams != "1":

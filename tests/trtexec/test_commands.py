@@ -67,6 +67,7 @@ def test_a_nano_measures_one_query_at_a_time_with_copies(tmp_path: Path) -> None
         "--iterations=662",
         "--avgRuns=100",
         "--exposeDMA",
+        "--useCudaGraph",
         "--exportTimes=net-trt-fp16.times.json",
     ]
     assert found.text.endswith(" > net-trt-fp16.trtexec.log 2>&1")
@@ -76,7 +77,9 @@ def test_a_nano_measures_one_query_at_a_time_with_copies(tmp_path: Path) -> None
 def test_11_is_told_to_undo_its_defaults_and_is_told_no_types(tmp_path: Path) -> None:
     folder = built(tmp_path / "a", "11.1.0", "int8", int8_mode="typed")
     measuring = words(folder, measure=True)
-    assert {"--includeDataTransfers", "--noSpinWait", "--noCudaGraph"} < set(measuring)
+    assert {"--includeDataTransfers", "--noSpinWait"} < set(measuring)
+    assert "--useCudaGraph" not in measuring
+    assert "--noCudaGraph" in words(folder, measure=True, cuda_graph=False)
     building = " ".join(words(folder))
     for gone in ("--fp16", "--int8", "--calib", "--stronglyTyped", "--workspace", "--buildOnly"):
         assert gone not in building
