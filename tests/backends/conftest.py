@@ -18,3 +18,10 @@ def trt() -> Backend:
     from edgedeploy import backends
 
     return backends.get("trt")
+
+
+@pytest.fixture(autouse=True)
+def own_timings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what tests time, where there is a GPU, out of the user's cache."""
+    folder = tmp_path_factory.getbasetemp() / "timings"
+    monkeypatch.setenv("EDGEDEPLOY_TIMING_CACHE", str(folder))

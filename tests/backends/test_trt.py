@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -101,26 +99,47 @@ def test_phases_are_logged(trt: Backend, tmp_path: Path, caplog: pytest.LogCaptu
     assert any("Building engine (" in record.getMessage() for record in caplog.records)
 
 
-def test_ctrl_c_cancels_a_real_build_and_leaves_nothing(trt: Backend, tmp_path: Path) -> None:
+INTERRUPTED = """
+import os, signal, sys
+from edgedeploy.runtime import trt_build
+
+source, engine = sys.argv[1:]
+told = []
+
+def interrupt(phase, done, total):
+    told.append(phase)
+    if done == 1 and len(told) < 10:
+        os.kill(os.getpid(), signal.SIGINT)
+
+try:
+    trt_build.build_engine(source, engine, precision="fp32", progress=interrupt)
+except KeyboardInterrupt:
+    print("cancelled after", len(told), os.path.exists(engine))
+trt_build.build_engine(source, engine, precision="fp32")
+print("and built", os.path.getsize(engine) > 100_000)
+"""
+
+
+def test_ctrl_c_cancels_a_real_build_and_leaves_nothing(tmp_path: Path) -> None:
     if not hasattr(trt_api.library(), "IProgressMonitor"):
         pytest.skip("this TensorRT cannot be cancelled")
     source = save(mobilenet(Family.MOBILENET_V1), tmp_path / "source.onnx")
-    told: list[str] = []
-
-    def interrupt(phase: str, done: int, total: int) -> None:
-        told.append(f"{phase} {done}/{total}")
-        if done == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        trt_build.build_engine(
-            str(source), str(tmp_path / "model.engine"), precision="fp32", progress=interrupt
-        )
-    # cancelled at the step after the signal; a whole build takes hundreds
-    assert len(told) < 10
-    assert [path.name for path in tmp_path.iterdir()] == ["source.onnx"]
-    # and the next build is none the worse
-    assert trt.build(source, BuildSpec(backend="trt"), tmp_path).engine == "model.engine"
+    # in a process of its own: OpenVINO may have left this one an alternate signal stack that is
+    # no longer there, on which Python's handlers run
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(source), str(tmp_path / "model.engine")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    cancelled, built = done.stdout.splitlines()
+    words = cancelled.split()
+    # at the step after the signal; a whole build takes hundreds
+    assert words[:2] == ["cancelled", "after"]
+    assert int(words[2]) < 10
+    assert words[3] == "False"
+    assert built == "and built True"
 
 
 def test_tensorrt_rtx_times_nothing_so_nothing_is_kept(
