@@ -287,3 +287,10 @@ def one_pair(zero_point: str) -> onnx.ModelProto:
         graph.node.insert(0, node)
     assert graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
     return model
+
+
+def test_an_engine_for_another_gpu_is_built_again(trt: Backend) -> None:
+    bound = {"gpu": "Orin", "compute_capability": "8.7", "hardware_compatible": None}
+    assert trt.fits(bound) == (cuda_memory.find_gpu() == ("Orin", "8.7"))
+    assert trt.fits({**bound, "hardware_compatible": "ampere-plus"})
+    assert trt.fits({**bound, "gpu": None, "compute_capability": None})
