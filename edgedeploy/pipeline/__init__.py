@@ -1,0 +1,27 @@
+"""The only room where the stages meet: each command's work, and the sweeps."""
+
+from edgedeploy.pipeline.artifacts import evaluate, find_artifacts
+from edgedeploy.pipeline.builds import build_all, find_target
+from edgedeploy.pipeline.calibrations import FloatCost, calibrate, float_costs
+from edgedeploy.pipeline.models import find_models, read_labels
+from edgedeploy.pipeline.places import Failure, is_sweep, sweep_code
+from edgedeploy.pipeline.profiles import import_trtexec, profile, read_profiles, write_report
+
+__all__ = [
+    "Failure",
+    "FloatCost",
+    "build_all",
+    "calibrate",
+    "evaluate",
+    "find_artifacts",
+    "find_models",
+    "find_target",
+    "float_costs",
+    "import_trtexec",
+    "is_sweep",
+    "profile",
+    "read_labels",
+    "read_profiles",
+    "sweep_code",
+    "write_report",
+]

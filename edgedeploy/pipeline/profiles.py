@@ -1,0 +1,143 @@
+"""Measuring artifacts, and reading and reporting what was measured."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from edgedeploy import artifact, devices
+from edgedeploy.errors import FileError, UsageError
+from edgedeploy.files import write_atomically
+from edgedeploy.pipeline.places import ARTIFACTS, PROFILES, SHIPPED_ACCURACY
+from edgedeploy.profiling import accuracy, records
+from edgedeploy.profiling import measuring as profiling
+from edgedeploy.reporting import markdown, table
+from edgedeploy.runtime import manifest as manifests
+from edgedeploy.trtexec import log as trtexec_log
+from edgedeploy.trtexec import records as trtexec_records
+from edgedeploy.trtexec import times as trtexec_times
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from edgedeploy.profiling.measuring import ProfileSpec
+    from edgedeploy.profiling.records import ProfileRecord
+
+_log = logging.getLogger(__name__)
+
+
+def profile(
+    folder: Path,
+    spec: ProfileSpec,
+    *,
+    out: Path,
+    progress: Callable[[str, float, float], None] = lambda phase, done_s, total_s: None,
+) -> tuple[Path, ProfileRecord]:
+    """Measure one artifact in a process of its own, and keep the record in ``out``.
+
+    Raises:
+        UnsupportedError: The artifact does not run on this machine, or it is not the board asked
+            for.
+        MeasurementError: The worker died or got stuck.
+    """
+    record = profiling.profile(folder, spec, shipped_accuracy=SHIPPED_ACCURACY, progress=progress)
+    return records.write(record, out), record
+
+
+def import_trtexec(
+    folder: Path, log: Path, times: Path | None, *, device: str | None, out: Path
+) -> tuple[Path, ProfileRecord]:
+    """Keep what trtexec measured of an artifact as a profile in ``out``.
+
+    Args:
+        folder: The artifact.
+        log: What trtexec printed.
+        times: What it exported; None: nothing.
+        device: Where it ran; None: the board that the artifact waits for.
+        out: Folder of the profiles.
+
+    Raises:
+        ArtifactError: The log is not of this artifact.
+        FileError: The log or the times are damaged, or not of one run.
+        MeasurementError: trtexec failed.
+        UsageError: Nobody says where it ran.
+    """
+    manifest = manifests.read(str(folder))
+    name = device or manifest.runs_on.get("device")
+    if name is None:
+        raise UsageError(
+            f"{folder} does not say where it was measured",
+            fix="pass --device, a board's name or local; edgedeploy devices lists them",
+        )
+    run = trtexec_log.read(log)
+    document = trtexec_records.document(
+        run,
+        None if times is None else trtexec_times.read(times),
+        manifest,
+        folder=folder,
+        device=devices.find(str(name)),
+        known=accuracy.find(folder, manifest, SHIPPED_ACCURACY),
+    )
+    finished_s = trtexec_records.finished_s(run)
+    when_s = time.time() if finished_s is None else finished_s  # noqa: TID251 -- a date
+    head = {"schema": records.SCHEMA, "created": records.timestamp(when_s)}
+    record = records.parse({**head, **document}, name=str(log))
+    return records.write(record, out), record
+
+
+def read_profiles(paths: Sequence[Path]) -> list[ProfileRecord]:
+    """Read the profiles asked for; without any, all of ``./profiles``.
+
+    An artifact that was evaluated after it was measured brings its accuracy along, if it is still
+    in ``./build``.
+
+    Raises:
+        FileError: There is none, or one is damaged.
+    """
+    found: list[Path] = []
+    for path in paths or [PROFILES]:
+        found += sorted(path.glob("*.json")) if path.is_dir() or not paths else [path]
+    if not found:
+        where = ", ".join(str(path) for path in paths or [PROFILES])
+        raise FileError(f"there is no profile in {where}", fix="measure: edgedeploy profile")
+    accuracies = _accuracies()
+    return [_with_accuracy(records.read(path), accuracies) for path in found]
+
+
+def _accuracies() -> dict[str, dict[str, Any]]:
+    """Return what is known now of the artifacts in ``./build``, by their SHA-256."""
+    known = {}
+    folders = artifact.find([ARTIFACTS]) if any(ARTIFACTS.glob("*/*/manifest.json")) else []
+    for folder in folders:
+        about = manifests.read(str(folder))
+        found = accuracy.find(folder, about, SHIPPED_ACCURACY)
+        if found is not None:
+            known[about.sha256] = found
+    return known
+
+
+def _with_accuracy(
+    record: ProfileRecord, accuracies: Mapping[str, dict[str, Any]]
+) -> ProfileRecord:
+    found = accuracies.get(record.document["artifact"]["sha256"])
+    if found is None:
+        return record
+    return replace(record, document={**record.document, "accuracy": found})
+
+
+def write_report(measured: Sequence[ProfileRecord], path: Path) -> None:
+    """Write the table of all variants as Markdown.
+
+    Raises:
+        UsageError: The file name does not end in ``.md``.
+        FileError: It cannot be written.
+    """
+    if path.suffix != ".md":
+        raise UsageError(
+            f"a report is written as Markdown, and {path} does not end in .md",
+            fix="pass -o report.md",
+        )
+    write_atomically(path, markdown.render(table.rows(measured)).encode())
