@@ -7,7 +7,7 @@ one between two. A percentile is worth printing from `required_samples` samples 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +15,14 @@ import numpy as np
 from edgedeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from edgedeploy.types import Array
 
 CONFIDENCE = 0.99
+PERCENTILES = {"p90": 0.90, "p95": 0.95, "p97": 0.97, "p99": 0.99, "p99_9": 0.999}
+"""The tail: the names of the percentiles that need enough samples, and their shares."""
+
 _MOST_DRAWS = 100_000_000
 # What a measurement may show and still be believed, as shares of the median.
 _DRIFT = 0.10
@@ -35,6 +38,7 @@ class Summary:
         p50: Median.
         p90: None while there are fewer than 64 samples.
         p95: None below 130.
+        p97: None below 219.
         p99: None below 662.
         p99_9: None below 6 636.
         mean: Average.
@@ -43,11 +47,15 @@ class Summary:
         max: Largest.
         count: Samples.
         p50_ci95: 95 % interval of the median, see `median_interval`.
+        jitter: Mean change from one sample to the next; None for one sample.
+        bounds: By the names of `PERCENTILES`, what the true percentile does not exceed with 99 %
+            confidence, see `upper_bound`; None with too few samples.
     """
 
     p50: float
     p90: float | None
     p95: float | None
+    p97: float | None
     p99: float | None
     p99_9: float | None
     mean: float
@@ -56,6 +64,8 @@ class Summary:
     max: float
     count: int
     p50_ci95: tuple[float, float]
+    jitter: float | None
+    bounds: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def percentile(samples: Array, q: float) -> float:
@@ -96,8 +106,7 @@ def required_samples(q: float) -> int:
     Source:
         MLPerf Inference, loadgen/early_stopping.cc with t = 1, tolerance 0, confidence 0.99.
     """
-    if not 0 < q < 1:
-        raise UsageError(f"{q} is no percentile", fix="pass a share above 0 and below 1")
+    _require_share(q)
     low, high = 1, 2
     while _chance(high, q) > 1 - CONFIDENCE:
         low, high = high, high * 2
@@ -108,6 +117,65 @@ def required_samples(q: float) -> int:
         else:
             high = middle
     return high
+
+
+def samples_above(count: int, q: float) -> int:
+    """Return how many of ``count`` samples may lie above a bound of the true percentile.
+
+    It is the largest t with ``P(Binomial(count, 1 - q) <= t) <= 0.01``: were more than ``1 - q``
+    of all calls above a limit, then seeing t of ``count`` there, or fewer, would have a chance of
+    1 % at most. That probability is the regularised incomplete beta function that MLPerf uses.
+
+    Args:
+        count: Samples.
+        q: Share in (0, 1), e.g. 0.99.
+
+    Returns:
+        0 below `required_samples`, where there is no bound.
+
+    Example:
+        >>> [samples_above(n, 0.99) for n in (661, 662, 10_000, 1_000_000)]
+        [0, 1, 77, 9768]
+
+    Source:
+        MLPerf Inference, loadgen/early_stopping.cc with tolerance 0, confidence 0.99.
+    """
+    _require_share(q)
+    low, high = 0, int(count * (1 - q)) + 1  # above the mean, where the chance is one half
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _chance_of(middle, count, 1 - q) <= 1 - CONFIDENCE:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def upper_bound(samples: Array, q: float) -> float | None:
+    """Return what the true percentile does not exceed, with 99 % confidence.
+
+    With t as `samples_above` gives it, the t − 1 largest samples are put aside and the next one
+    is the bound. It lies above the plain percentile, and comes nearer with more samples.
+
+    Args:
+        samples: ``(n,)``, in any order.
+        q: Share in (0, 1), e.g. 0.99.
+
+    Returns:
+        A measured value; None with fewer samples than `required_samples`.
+
+    Example:
+        >>> upper_bound(np.arange(1, 1001), 0.90), percentile(np.arange(1, 1001), 0.90)
+        (923.0, 900.0)
+
+    Source:
+        MLPerf Inference, loadgen/early_stopping.cc and loadgen/results.cc.
+    """
+    above = samples_above(len(samples), q)
+    if not above:
+        return None
+    rank = len(samples) - above
+    return float(np.partition(samples, rank)[rank])
 
 
 def median_interval(
@@ -163,6 +231,7 @@ def summarise(samples: Array) -> Summary:
         p50=percentile(samples, 0.5),
         p90=_supported(samples, 0.90),
         p95=_supported(samples, 0.95),
+        p97=_supported(samples, 0.97),
         p99=_supported(samples, 0.99),
         p99_9=_supported(samples, 0.999),
         mean=float(np.mean(samples)),
@@ -171,6 +240,8 @@ def summarise(samples: Array) -> Summary:
         max=float(np.max(samples)),
         count=len(samples),
         p50_ci95=median_interval(samples),
+        jitter=float(np.mean(np.abs(np.diff(samples)))) if len(samples) > 1 else None,
+        bounds={name: upper_bound(samples, q) for name, q in PERCENTILES.items()},
     )
 
 
@@ -231,6 +302,31 @@ def in_words(samples: int) -> str:
 
 def _supported(samples: Array, q: float) -> float | None:
     return percentile(samples, q) if len(samples) >= required_samples(q) else None
+
+
+def _require_share(q: float) -> None:
+    if not 0 < q < 1:
+        raise UsageError(f"{q} is no percentile", fix="pass a share above 0 and below 1")
+
+
+def _chance_of(most: int, count: int, share: float) -> float:
+    """P(Binomial(count, share) <= most), for ``most`` up to about the mean.
+
+    The largest term comes from lgamma; those below it follow by their ratio, until they no longer
+    count.
+    """
+    if most >= count:
+        return 1.0
+    others = count - most
+    term = total = 1.0
+    for k in range(most, 0, -1):
+        term *= k * (1 - share) / ((count - k + 1) * share)
+        total += term
+        if term < 1e-17 * total:
+            break
+    log_chance = math.lgamma(count + 1) - math.lgamma(most + 1) - math.lgamma(others + 1)
+    log_chance += most * math.log(share) + others * math.log1p(-share)
+    return math.exp(log_chance) * total
 
 
 def _chance(count: int, q: float) -> float:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,12 +58,69 @@ def test_required_samples_is_the_smallest_count_that_early_stopping_accepts(q: f
 
 
 @pytest.mark.parametrize(
-    ("field", "needed"), [("p90", 64), ("p95", 130), ("p99", 662), ("p99_9", 6636)]
+    ("field", "needed"), [("p90", 64), ("p95", 130), ("p97", 219), ("p99", 662), ("p99_9", 6636)]
 )
 def test_a_percentile_is_none_one_sample_too_early(field: str, needed: int) -> None:
     samples = np.arange(1, needed + 1)
-    assert getattr(stats.summarise(samples[:-1]), field) is None
-    assert getattr(stats.summarise(samples), field) is not None
+    before, after = stats.summarise(samples[:-1]), stats.summarise(samples)
+    assert getattr(before, field) is before.bounds[field] is None
+    assert getattr(after, field) is not None
+    assert after.bounds[field] == needed  # the first bound is the largest sample
+
+
+def chance(most: int, count: int, q: Fraction) -> Fraction:
+    """P(Binomial(count, 1 - q) <= most), exactly."""
+    return sum(
+        (math.comb(count, k) * (1 - q) ** k * q ** (count - k) for k in range(most + 1)),
+        Fraction(0),
+    )
+
+
+@given(st.integers(0, 400), st.sampled_from([50, 90, 95, 97, 99]))
+def test_as_many_samples_lie_above_a_bound_as_exact_arithmetic_allows(
+    count: int, percent: int
+) -> None:
+    above = stats.samples_above(count, percent / 100)
+    share, limit = Fraction(percent, 100), Fraction(1, 100)
+    assert above == 0 or chance(above, count, share) <= limit
+    assert chance(above + 1, count, share) > limit
+
+
+@given(st.integers(1, 5000), st.floats(0.5, 0.9999))
+def test_a_bound_begins_where_the_percentile_does(count: int, q: float) -> None:
+    assert (stats.samples_above(count, q) > 0) == (count >= stats.required_samples(q))
+
+
+def test_more_samples_bring_the_bound_down_to_the_percentile() -> None:
+    def excess(count: int) -> float:
+        bound = stats.upper_bound(np.arange(count), 0.99)
+        assert bound is not None
+        return bound / stats.percentile(np.arange(count), 0.99) - 1
+
+    gaps = [excess(count) for count in (662, 5_000, 50_000, 1_000_000)]
+    assert gaps == sorted(gaps, reverse=True)
+    assert 0 < gaps[-1] < 0.001
+
+
+@given(series, st.sampled_from([0.5, 0.9, 0.95]))
+def test_a_bound_is_a_measured_value_at_or_above_the_percentile(samples: Array, q: float) -> None:
+    bound = stats.upper_bound(samples, q)
+    if bound is not None:
+        assert bound in samples
+        assert bound >= stats.percentile(samples, q)
+
+
+def test_the_true_percentile_exceeds_the_bound_in_one_case_of_a_hundred() -> None:
+    random = np.random.default_rng(3)
+    draws = random.exponential(size=(2000, 300))
+    true_p90 = math.log(10)
+    missed = sum((stats.upper_bound(draw, 0.9) or 0) < true_p90 for draw in draws)
+    assert 0 < missed <= 40  # 20 expected at most
+
+
+def test_jitter_is_the_mean_change_from_call_to_call() -> None:
+    assert stats.summarise(np.array([10, 12, 9, 9])).jitter == pytest.approx(5 / 3)
+    assert stats.summarise(np.array([10])).jitter is None
 
 
 @given(series)
@@ -123,5 +182,6 @@ def test_a_median_of_nothing_has_no_interval() -> None:
 
 
 def test_certainty_is_no_percentile() -> None:
-    with pytest.raises(UsageError, match="is no percentile"):
-        stats.required_samples(1.0)
+    for refuses in (stats.required_samples, lambda q: stats.samples_above(100, q)):
+        with pytest.raises(UsageError, match="is no percentile"):
+            refuses(1.0)

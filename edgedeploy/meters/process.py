@@ -23,12 +23,14 @@ class Memory(NamedTuple):
         pss_bytes: Resident, with shared pages divided among their users; None before Linux 4.14
             or without the right to read it.
         swap_bytes: Swapped out.
+        uss_bytes: Resident and this process's alone: what its end would free; None as `pss_bytes`.
     """
 
     rss_bytes: Optional[int]
     peak_rss_bytes: Optional[int]
     pss_bytes: Optional[int]
     swap_bytes: Optional[int]
+    uss_bytes: Optional[int]
 
 
 class Scheduling(NamedTuple):
@@ -55,12 +57,14 @@ def memory(root: str = "/", pid: str = "self") -> Memory:
         pid: A process number, or ``"self"``.
     """
     status = _fields(root, pid, "status")
-    pss = _fields(root, pid, "smaps_rollup").get("Pss")
+    rollup = _fields(root, pid, "smaps_rollup")
+    private = [rollup.get(key) for key in ("Private_Clean", "Private_Dirty")]
     return Memory(
         rss_bytes=_bytes(status.get("VmRSS")),
         peak_rss_bytes=_bytes(status.get("VmHWM")),
-        pss_bytes=_bytes(pss),
+        pss_bytes=_bytes(rollup.get("Pss")),
         swap_bytes=_bytes(status.get("VmSwap")),
+        uss_bytes=None if None in private else _bytes(sum(size or 0 for size in private)),
     )
 
 

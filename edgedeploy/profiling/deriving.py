@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from edgedeploy.types import Array
 
 _MB = 1e6
-_SHARES = {"p90": 0.90, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 
 
 def record(
@@ -125,7 +124,10 @@ def _memory_mb(
         "engine": manifest.size_bytes / _MB,
         "device": None,
         "rss": {phase: _mb(memory["rss_bytes"]) for phase, memory in phases.items()},
-        "pss": {phase: _mb(memory["pss_bytes"]) for phase, memory in phases.items()},
+        **{
+            kind: {phase: _mb(memory[f"{kind}_bytes"]) for phase, memory in phases.items()}
+            for kind in ("pss", "uss")
+        },
     }
 
 
@@ -176,12 +178,15 @@ def _reasons(
 ) -> dict[str, str]:
     """Say of each null why it is one; power has its own ``power_reason``."""
     reasons = {
-        f"latency_ms.{name}": f"fewer than {stats.required_samples(share)} samples: "
-        "measure for longer with --duration"
-        for name, share in _SHARES.items()
+        f"latency_ms.{place}": f"fewer than {stats.required_samples(share)} samples: "
+        f"measure for longer with --percentile {name.replace('_', '.')}"
+        for name, share in stats.PERCENTILES.items()
         if getattr(summary, name) is None
+        for place in (name, f"bounds.{name}")
     }
     reasons["memory_mb.device"] = "device memory is not measured in this version"
+    if summary.jitter is None:
+        reasons["latency_ms.jitter"] = "a single call does not vary"
     if result["stages_ms"] is None:
         reasons["stages_ms"] = result["stages_reason"]
     if known is None:

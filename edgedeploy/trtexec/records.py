@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 SOURCE = "trtexec"
 
-_SHARES = {"p90": 0.90, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 _MIB_MB = (1 << 20) / 1e6
 _NOT_MEASURED = "trtexec does not measure it"
 
@@ -122,12 +121,12 @@ def _latency(run: Run, samples: Samples | None) -> tuple[dict[str, Any], dict[st
         }
     else:
         found = _as_printed(run.timings["latency"], run.queries)
+    how = ", or not printed" if samples is None else ": measure for longer"
     reasons = {
-        f"latency_ms.{name}": f"fewer than {stats.required_samples(share)} samples, or not printed"
-        if samples is None
-        else f"fewer than {stats.required_samples(share)} samples: measure for longer"
-        for name, share in _SHARES.items()
+        f"latency_ms.{place}": f"fewer than {stats.required_samples(share)} samples{how}"
+        for name, share in stats.PERCENTILES.items()
         if found[name] is None
+        for place in (name, f"bounds.{name}")
     }
     if samples is None:
         lacks = "no times were exported: measure with --exportTimes, import with --times"
@@ -143,7 +142,7 @@ def _as_printed(timing: Timing, count: int) -> dict[str, Any]:
             name: timing.percentiles.get(round(share * 100, 1))
             if count >= stats.required_samples(share)
             else None
-            for name, share in _SHARES.items()
+            for name, share in stats.PERCENTILES.items()
         },
         "mean": timing.mean,
         "std": None,

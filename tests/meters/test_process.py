@@ -19,10 +19,11 @@ nonvoluntary_ctxt_switches:\t3
 def test_memory_is_in_bytes(tmp_path: Path) -> None:
     files = {
         "proc/self/status": STATUS,
-        "proc/self/smaps_rollup": "55d0-7ffc ---p 0 [rollup]\nRss:  10240 kB\nPss:   6000 kB\n",
+        "proc/self/smaps_rollup": "55d0-7ffc ---p 0 [rollup]\nRss:  10240 kB\nPss:   6000 kB\n"
+        "Private_Clean:  1000 kB\nPrivate_Dirty:  4500 kB\nPrivate_Hugetlb:  0 kB\n",
     }
     memory = process.memory(plant(tmp_path, files))
-    assert memory == (10240 * 1024, 20480 * 1024, 6000 * 1024, 4 * 1024)
+    assert memory == (10240 * 1024, 20480 * 1024, 6000 * 1024, 4 * 1024, 5500 * 1024)
 
 
 def test_scheduling_is_read_behind_a_name_with_brackets(tmp_path: Path) -> None:
@@ -34,7 +35,7 @@ def test_scheduling_is_read_behind_a_name_with_brackets(tmp_path: Path) -> None:
 
 
 def test_what_is_not_told_is_none(tmp_path: Path) -> None:
-    assert process.memory(str(tmp_path)) == (None, None, None, None)
+    assert process.memory(str(tmp_path)) == (None, None, None, None, None)
     assert process.scheduling(str(tmp_path)) == (None, None, None, None)
     root = plant(tmp_path, {"proc/self/status": b"\xff\0VmRSS: lots kB", "proc/self/stat": "x) S"})
     assert process.memory(root).rss_bytes is None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edgedeploy.profiling.records import ProfileRecord
 
-MEMORY = {"peak_rss_bytes": 90_000_000, "pss_bytes": None, "swap_bytes": 0}
+MEMORY = {"peak_rss_bytes": 90_000_000, "pss_bytes": None, "uss_bytes": None, "swap_bytes": 0}
 PHASES = ("start", "import", "load", "first_inference", "steady")
 
 
