@@ -12,6 +12,7 @@ from ..meters.board import BoardFacts
 from ..meters.counters import EnergyMeter
 from ..meters.sysfs import join, read_text
 from ..runtime.errors import UnsupportedError
+from .watching import Watch
 
 _BUSY_COLUMNS = (0, 1, 2, 5, 6, 7)  # user, nice, system, irq, softirq, steal; guest is in user
 
@@ -20,8 +21,8 @@ class Seen(NamedTuple):
     """What a `Window` saw, as JSON values.
 
     Attributes:
-        conditions: CPUs of the machine, how many of them others kept busy, load average, and how
-            often this process had to wait.
+        conditions: CPUs of the machine, how many of them others kept busy, load average, how
+            often this process had to wait, and what `Watch` saw.
         energy: An `EnergyReading`, or None.
         energy_reason: Why there is none.
     """
@@ -32,7 +33,7 @@ class Seen(NamedTuple):
 
 
 class Window:
-    """Watches the machine from `open` to `close`; costs nothing in between.
+    """Watches the machine from `open` to `close`; in between only when `sample` is called.
 
     Args:
         runs_on: What does the work: ``"cpu"`` or ``"gpu"``, a discrete one.
@@ -50,13 +51,23 @@ class Window:
         self._busy_s = None  # type: Optional[float]
         self._own_s = 0.0
         self._scheduling = process.scheduling(root)
+        self._watch = Watch(root, runs_on)
 
     def open(self) -> None:
         """Begin; the energy counters are read last."""
+        self._watch.start()
         self._scheduling = process.scheduling(self._root)
         self._busy_s, self._own_s = _busy_s(self._root), _own_s()
         if self._meter is not None:
             self._meter.start()
+
+    def sample(self, seconds: float) -> None:
+        """Look at clocks and throttling; about once a second, between two timed calls.
+
+        Args:
+            seconds: Since `open`.
+        """
+        self._watch.sample(seconds)
 
     def close(self, window_ns: int) -> Seen:
         """End; the energy counters are read first.
@@ -74,6 +85,7 @@ class Window:
             "governor": cpu.governor(self._root),
             "waits": self._waits(),
         }
+        conditions.update(self._watch.stop(window_ns))
         return Seen(conditions, dict(reading._asdict()) if reading and measured else None, reason)
 
     def _other_cpus(self, window_ns: int) -> Optional[float]:
