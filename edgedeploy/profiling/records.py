@@ -6,23 +6,44 @@ import json
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from edgedeploy.errors import FileError, MeasurementError
 from edgedeploy.files import write_atomically
-from edgedeploy.profiling.verdict import LEVELS
+from edgedeploy.profiling.fields import ABSENT, FIELDS, OURS_ALONE, SETTINGS
 from edgedeploy.worker import samples as encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edgedeploy.types import Array
 
 SCHEMA = "edgedeploy.profile/1"
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+class Key(NamedTuple):
+    """What a record is of: of two records with one key the later counts.
+
+    Attributes:
+        model: Name of the model.
+        backend: Word of the backend.
+        precision: What was asked.
+        device: Name of the board, or ``"local"``.
+        scenario: With what sets it apart, e.g. ``"server, 100/s"``: see `ProfileRecord.setting`.
+        side: Height and width in pixels; None where nobody said.
+        threads: CPU threads of the vendor's library; None where nobody said.
+    """
+
+    model: str
+    backend: str
+    precision: str
+    device: str
+    scenario: str
+    side: tuple[int, int] | None
+    threads: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +57,32 @@ class ProfileRecord:
     document: Mapping[str, Any]
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """Model, backend, precision and device: of two records with one key the later counts.
+    def key(self) -> Key:
+        """What the record is of.
 
         What another program measured never counts against what edgedeploy did: see `source`.
         """
-        artifact, device = self.document["artifact"], self.document["device"]
-        return (self.model, artifact["backend"], artifact["precision"], device["name"])
+        artifact, shape = self.document["artifact"], self.document.get("input_shape") or []
+        return Key(
+            model=self.model,
+            backend=artifact["backend"],
+            precision=artifact["precision"],
+            device=self.document["device"]["name"],
+            scenario=self.setting,
+            side=(shape[2], shape[3]) if len(shape) == 4 else None,
+            threads=self.document.get("threads"),
+        )
+
+    @property
+    def setting(self) -> str:
+        """The scenario with what sets it apart from others: ``"multi, 2 streams"``."""
+        options = self.document.get("scenario_options") or {}
+        known = [
+            write(options[name])
+            for name, write in SETTINGS.items()
+            if options.get(name) is not None
+        ]
+        return ", ".join(filter(None, [str(self.document["scenario"]), *known]))
 
     @property
     def model(self) -> str:
@@ -101,14 +141,14 @@ def parse(document: object, *, name: str) -> ProfileRecord:
             f"{name} has schema {schema!r}, this version reads {SCHEMA!r}",
             fix="pass profiles that edgedeploy profile wrote, or update edgedeploy",
         )
-    for path, is_good in _FIELDS.items():
+    for path, is_good in FIELDS.items():
         value: object = document
         for key in path.split("."):
-            value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
-        if value is None and path in _OURS_ALONE and "source" in document:
+            value = value.get(key, ABSENT) if isinstance(value, dict) else ABSENT
+        if value is None and path in OURS_ALONE and "source" in document:
             continue
         if not is_good(value):
-            state = "is missing" if value is _ABSENT else f"is {str(value)[:60]!r}"
+            state = "is missing" if value is ABSENT else f"is {str(value)[:60]!r}"
             raise FileError(f"{name} is damaged: {path} {state}", fix="measure it again")
     record = ProfileRecord(document)
     if document["samples_ns"] is None:
@@ -151,7 +191,7 @@ def write(record: ProfileRecord, folder: Path) -> Path:
     Raises:
         FileError: The folder cannot be written to, or the disk is full.
     """
-    model, backend, precision, _ = record.key
+    model, backend, precision, *_ = record.key
     when = record.created.replace("-", "").replace(":", "")
     stem = f"{when}-{_file_part(model)}-{_file_part(backend)}-{_file_part(precision)}"
     path = folder / f"{stem}.json"
@@ -176,99 +216,3 @@ def timestamp(seconds: float) -> str:
 
 def _file_part(name: str) -> str:
     return re.sub(r"[^\w.+-]", "_", name).lstrip(".") or "_"
-
-
-_ABSENT = object()
-
-
-def _is_text(value: object) -> bool:
-    # what is not printable could steer the terminal that shows it
-    return isinstance(value, str) and value.isprintable()
-
-
-def _is_number(value: object) -> bool:
-    # the bounds also refuse NaN, infinity and integers that no float can hold
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e18 < value < 1e18
-
-
-def _is_amount(value: object) -> bool:
-    return _is_number(value) and value >= 0  # type: ignore[operator]  # it is a number
-
-
-def _is_positive_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(_is_text(item) for item in value)
-
-
-def _is_shape(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_positive_count, value))
-
-
-def _is_variant(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        _is_amount(value.get(key)) for key in ("alpha", "resolution", "rho")
-    )
-
-
-def _is_accuracy(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        value.get(key) is None or _is_share(value[key]) for key in ("top1", "top5", "agreement")
-    )
-
-
-def _is_share(value: object) -> bool:
-    return _is_amount(value) and value <= 1  # type: ignore[operator]  # it is a number
-
-
-def _or_none(is_good: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: value is None or is_good(value)
-
-
-_FIELDS: dict[str, Callable[[object], bool]] = {
-    "created": lambda value: isinstance(value, str) and bool(_TIME.fullmatch(value)),
-    "model": _is_text,
-    "variant": _or_none(_is_variant),
-    "artifact.backend": _is_text,
-    "artifact.precision": _is_text,
-    "artifact.sha256": _is_text,
-    "artifact.size_bytes": _is_amount,
-    "device.name": _is_text,
-    "device.model": _or_none(_is_text),
-    "environment": _is_mapping,
-    "scenario": _is_text,
-    "inside": _is_texts,
-    "input_shape": lambda value: value is _ABSENT or _is_shape(value),
-    **{f"latency_ms.{key}": _is_amount for key in ("p50", "mean", "std", "min", "max")},
-    **{f"latency_ms.{key}": _or_none(_is_amount) for key in ("p90", "p95", "p99", "p99_9")},
-    "latency_ms.count": _is_positive_count,
-    "throughput_ips": _or_none(_is_amount),
-    "cold_start_ms.load": _is_amount,
-    "cold_start_ms.first_inference": _is_amount,
-    "memory_mb.peak_rss": _or_none(_is_amount),
-    "memory_mb.engine": _is_amount,
-    "memory_mb.device": _or_none(_is_amount),
-    "power": _or_none(_is_mapping),
-    "power_reason": _or_none(_is_text),
-    "energy_mj_per_inference": _or_none(_is_number),
-    "accuracy": _or_none(_is_accuracy),
-    "verdict.level": lambda value: value in LEVELS,
-    "verdict.reasons": _is_texts,
-    "samples_ns": lambda value: isinstance(value, str),
-    "source": lambda value: value is _ABSENT or _is_text(value),
-}
-# What other programs do not tell: null in what they measured, never in what edgedeploy did.
-_OURS_ALONE = (
-    "artifact.size_bytes",
-    "latency_ms.std",
-    "cold_start_ms.load",
-    "cold_start_ms.first_inference",
-    "memory_mb.engine",
-    "samples_ns",
-)

@@ -29,6 +29,9 @@ class Row:
         backend: Word of the backend.
         precision: What was asked.
         source: The program that measured, where it was not edgedeploy.
+        scenario: How calls arrived, with what sets it apart, e.g. ``"multi, 2 streams"``.
+        side: Height and width of the input in pixels; None where nobody said.
+        threads: CPU threads of the vendor's library; None where nobody said.
         device: Name of the board, or ``"local"``.
         p50_ms: Median latency.
         p99_ms: None with too few samples.
@@ -61,11 +64,15 @@ class Row:
     reasons: Mapping[str, str] = field(default_factory=dict)
     setup: str = ""
     source: str | None = None
+    scenario: str = "single"
+    side: tuple[int, int] | None = None
+    threads: int | None = None
 
     @property
     def name(self) -> str:
         """What a footnote calls this row."""
-        return f"{self.model} {self.by} {self.precision}"
+        scenario = "" if self.scenario == "single" else f" ({self.scenario})"
+        return f"{self.model} {self.by} {self.precision}{scenario}"
 
     @property
     def by(self) -> str:
@@ -91,23 +98,23 @@ class Column:
 
 
 def rows(records: Iterable[ProfileRecord]) -> list[Row]:
-    """Return the latest record of each model, backend, precision and device, sorted by model.
+    """Return the latest record of each `ProfileRecord.key`, sorted by model.
 
     What another program measured is a row of its own, beside edgedeploy's.
     Numbers in names sort as numbers: ``…_96`` comes before ``…_112``.
     """
-    latest: dict[tuple[str | None, ...], ProfileRecord] = {}
+    latest: dict[tuple[object, ...], ProfileRecord] = {}
     for record in sorted(records, key=lambda record: record.created):
         latest[(*record.key, record.source)] = record
     return sorted((_row(record) for record in latest.values()), key=_order)
 
 
 def columns(shown: Sequence[Row]) -> list[Column]:
-    """Return the columns, the dearest first; the device only where there are several."""
+    """Return the columns, the dearest first; device, scenario, … only where there are several."""
     return [
         column
         for column in _COLUMNS
-        if column.attribute != "device" or len({row.device for row in shown}) > 1
+        if column.attribute not in _ONLY_IF_SEVERAL or _are_several(shown, column.attribute)
     ]
 
 
@@ -147,15 +154,18 @@ def _row(record: ProfileRecord) -> Row:
     latency, memory = document["latency_ms"], document["memory_mb"]
     accuracy = document["accuracy"] or {}
     reasons = document.get("reasons", {})
-    model, backend, precision, device = record.key
+    key = record.key
     no_variant = "not a model of the zoo"
     return Row(
-        model=model,
+        model=key.model,
         alpha=variant.get("alpha"),
         rho=variant.get("rho"),
-        backend=backend,
-        precision=precision,
-        device=device,
+        backend=key.backend,
+        precision=key.precision,
+        device=key.device,
+        scenario=key.scenario,
+        side=key.side,
+        threads=key.threads,
         p50_ms=latency["p50"],
         p99_ms=latency["p99"],
         throughput_ips=document["throughput_ips"],
@@ -187,7 +197,7 @@ def _setup(record: ProfileRecord) -> str:
         str(environment.get("backend")),
         None if record.source else f"Python {environment.get('python')}",
         None if threads is None else f"{threads} threads",
-        None if shape is None else f"scenario {document['scenario']}, batch {shape[0]}",
+        None if shape is None else f"scenario {record.setting}, batch {shape[0]}",
         None if record.source is None else f"{', '.join(document['inside'])} by {record.source}",
     ]
     return ", ".join(part for part in parts if part)
@@ -199,7 +209,19 @@ def _order(row: Row) -> tuple[object, ...]:
     natural = tuple(float(word) if i % 2 else word for i, word in enumerate(words))
     known = row.precision in _PRECISIONS
     place = _PRECISIONS.index(row.precision) if known else len(_PRECISIONS)
-    return (natural, row.backend, place, row.precision, row.device, row.source or "")
+    run = (row.scenario != "single", row.scenario, row.side or (0, 0), row.threads or 0)
+    return (natural, row.backend, place, row.precision, row.device, row.source or "", run)
+
+
+def _are_several(shown: Sequence[Row], attribute: str) -> bool:
+    if attribute == "side":  # models of different sizes are told apart by their names
+        pairs = {(row.model, row.side) for row in shown if row.side is not None}
+        return len(pairs) > len({model for model, _ in pairs})
+    return len({getattr(row, attribute) for row in shown} - {None}) > 1
+
+
+def _write_side(row: Row) -> str | None:
+    return None if row.side is None else f"{row.side[0]}×{row.side[1]}"
 
 
 def _write_ms(value: float | None) -> str | None:
@@ -219,18 +241,22 @@ def _fixed(value: float | None, decimals: int) -> str | None:
     return None if value is None else f"{value:.{decimals}f}"
 
 
+_ONLY_IF_SEVERAL = ("device", "scenario", "side", "threads")
 # The dearest first: on a narrow terminal the last ones drop out. α and ρ also stand in the name.
 _COLUMNS = (
     Column("model", "model", lambda row: row.model, is_number=False),
     Column("backend", "backend", lambda row: row.by, is_number=False),
     Column("precision", "precision", lambda row: row.precision, is_number=False),
     Column("device", "device", lambda row: row.device, is_number=False),
+    Column("scenario", "scenario", lambda row: row.scenario, is_number=False),
     Column("p50 ms", "p50_ms", lambda row: f"{MARKS[row.verdict]}{_write_ms(row.p50_ms)}"),
     Column("p99 ms", "p99_ms", lambda row: _write_ms(row.p99_ms)),
     Column("top-1", "top1", _write_top1),
     Column("img/s", "throughput_ips", lambda row: _fixed(row.throughput_ips, 1)),
     Column("peak RSS MB", "peak_rss_mb", lambda row: _fixed(row.peak_rss_mb, 1)),
     Column("engine MB", "engine_mb", lambda row: _fixed(row.engine_mb, 2)),
+    Column("threads", "threads", lambda row: _fixed(row.threads, 0)),
+    Column("input", "side", _write_side),
     Column("α", "alpha", lambda row: _fixed(row.alpha, 2)),
     Column("ρ", "rho", lambda row: _fixed(row.rho, 3)),
     Column("verdict", "verdict", lambda row: row.verdict, is_number=False),

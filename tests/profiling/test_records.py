@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edgedeploy.errors import FileError
 from edgedeploy.profiling import records
+from edgedeploy.profiling.fields import FIELDS
 from edgedeploy.profiling.records import ProfileRecord
 from tests.profiling.documents import raw_result, record
 
@@ -151,6 +152,6 @@ values = st.recursive(
 def test_any_value_at_any_place_is_read_or_a_file_error(
     made: ProfileRecord, value: Any, data: st.DataObject
 ) -> None:
-    path = data.draw(st.sampled_from(sorted({*records._FIELDS, *made.document})))
+    path = data.draw(st.sampled_from(sorted({*FIELDS, *made.document})))
     with contextlib.suppress(FileError):
         assert records.parse(changed(made, path, value), name="p.json") is not None

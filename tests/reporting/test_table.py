@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from edgedeploy.profiling import records
 from edgedeploy.reporting import document, table
 from tests.reporting.profiles import made, sweep
 
@@ -35,8 +38,8 @@ def test_names_that_begin_with_numbers_sort_beside_those_that_do_not(tmp_path: P
 def test_the_latest_record_of_a_key_counts_whatever_its_place(tmp_path: Path) -> None:
     new = made(tmp_path, created="2026-11-22T08:00:00Z", latency_ms__p50=2.0)
     old = made(tmp_path, created="2026-11-21T09:00:00Z", latency_ms__p50=1.0)
-    for records in ([old, new], [new, old]):
-        (row,) = table.rows(records)
+    for order in ([old, new], [new, old]):
+        (row,) = table.rows(order)
         assert row.p50_ms == 2.0
 
 
@@ -47,6 +50,47 @@ def test_two_devices_are_two_rows_and_bring_a_column(tmp_path: Path) -> None:
     assert [row.device for row in rows] == ["jetson-nano", "local"]
     assert "device" in [column.title for column in table.columns(rows)]
     assert "device" not in [column.title for column in table.columns(rows[:1])]
+
+
+@pytest.mark.parametrize(
+    ("changes", "title", "cells"),
+    [
+        (
+            {"scenario": "server", "scenario_options": {"rate": 50.0, "streams": 2}},
+            "scenario",
+            ["single", "server, 50/s, 2 streams"],
+        ),
+        ({"threads": 4}, "threads", ["2", "4"]),
+        ({"input_shape": [1, 3, 16, 12]}, "input", ["8×8", "16×12"]),
+    ],
+)
+def test_a_run_of_another_kind_is_a_row_of_its_own_and_brings_a_column(
+    tmp_path: Path, changes: dict[str, Any], title: str, cells: list[str]
+) -> None:
+    later = "2026-11-23T08:00:00Z"
+    rows = table.rows([made(tmp_path), made(tmp_path, created=later, **changes)])
+    (column,) = (column for column in table.columns(rows) if column.title == title)
+    assert [column.write(row) for row in rows] == cells
+    assert title not in [column.title for column in table.columns(rows[:1])]
+
+
+def test_models_of_several_sizes_bring_no_column(tmp_path: Path) -> None:
+    other = made(tmp_path, model="other", input_shape=[1, 3, 16, 16])
+    rows = table.rows([made(tmp_path), other])
+    assert "input" not in [column.title for column in table.columns(rows)]
+
+
+def test_a_footnote_names_the_scenario_that_it_is_about(tmp_path: Path) -> None:
+    verdict = {"level": "suspect", "reasons": ["the queue grew"]}
+    (row,) = table.rows([made(tmp_path, scenario="offline", verdict=verdict)])
+    assert "? small ort fp32 (offline): suspect: the queue grew" in table.footnotes([row], [])
+
+
+def test_a_record_that_says_less_is_a_row_too(tmp_path: Path) -> None:
+    document = dict(made(tmp_path).document)
+    del document["threads"], document["input_shape"]
+    (row,) = table.rows([records.parse(document, name="older")])
+    assert (row.scenario, row.side, row.threads) == ("single", None, None)
 
 
 def test_rows_hold_values_and_not_text(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from edgedeploy.reporting.table import Row
 
-TITLES = [column.title for column in table._COLUMNS if column.title != "device"]
+TITLES = [
+    column.title for column in table._COLUMNS if column.attribute not in table._ONLY_IF_SEVERAL
+]
 
 
 def shown(rows: Sequence[Row], *, width: int, is_terminal: bool = True) -> list[str]:

@@ -1,0 +1,124 @@
+"""What the values of a profile must be. Keys that are not named here are kept as they are."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from edgedeploy.profiling.verdict import LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+SETTINGS: dict[str, Callable[[Any], str]] = {
+    "rate": "{:g}/s".format,
+    "fps": "{:g} fps".format,
+    "streams": lambda count: "" if count == 1 else f"{count:g} streams",
+}
+"""Options that make two runs of one scenario different questions, and how they are written."""
+ABSENT = object()
+"""Stands for a key that is not there."""
+
+
+def _is_text(value: object) -> bool:
+    # what is not printable could steer the terminal that shows it
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_number(value: object) -> bool:
+    # the bounds also refuse NaN, infinity and integers that no float can hold
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e18 < value < 1e18
+
+
+def _is_amount(value: object) -> bool:
+    return _is_number(value) and value >= 0  # type: ignore[operator]  # it is a number
+
+
+def _is_positive_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(_is_text(item) for item in value)
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_positive_count, value))
+
+
+def _is_options(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        value.get(key) is None or _is_amount(value[key]) for key in SETTINGS
+    )
+
+
+def _is_variant(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        _is_amount(value.get(key)) for key in ("alpha", "resolution", "rho")
+    )
+
+
+def _is_accuracy(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        value.get(key) is None or _is_share(value[key]) for key in ("top1", "top5", "agreement")
+    )
+
+
+def _is_share(value: object) -> bool:
+    return _is_amount(value) and value <= 1  # type: ignore[operator]  # it is a number
+
+
+def _or_none(is_good: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or is_good(value)
+
+
+FIELDS: dict[str, Callable[[object], bool]] = {
+    "created": lambda value: isinstance(value, str) and bool(_TIME.fullmatch(value)),
+    "model": _is_text,
+    "variant": _or_none(_is_variant),
+    "artifact.backend": _is_text,
+    "artifact.precision": _is_text,
+    "artifact.sha256": _is_text,
+    "artifact.size_bytes": _is_amount,
+    "device.name": _is_text,
+    "device.model": _or_none(_is_text),
+    "environment": _is_mapping,
+    "scenario": _is_text,
+    "scenario_options": lambda value: value is ABSENT or _is_options(value),
+    "scenario_results": lambda value: value is ABSENT or _is_mapping(value),
+    "threads": lambda value: value is ABSENT or value is None or _is_positive_count(value),
+    "inside": _is_texts,
+    "input_shape": lambda value: value is ABSENT or _is_shape(value),
+    **{f"latency_ms.{key}": _is_amount for key in ("p50", "mean", "std", "min", "max")},
+    **{f"latency_ms.{key}": _or_none(_is_amount) for key in ("p90", "p95", "p99", "p99_9")},
+    "latency_ms.count": _is_positive_count,
+    "throughput_ips": _or_none(_is_amount),
+    "cold_start_ms.load": _is_amount,
+    "cold_start_ms.first_inference": _is_amount,
+    "memory_mb.peak_rss": _or_none(_is_amount),
+    "memory_mb.engine": _is_amount,
+    "memory_mb.device": _or_none(_is_amount),
+    "power": _or_none(_is_mapping),
+    "power_reason": _or_none(_is_text),
+    "energy_mj_per_inference": _or_none(_is_number),
+    "accuracy": _or_none(_is_accuracy),
+    "verdict.level": lambda value: value in LEVELS,
+    "verdict.reasons": _is_texts,
+    "samples_ns": lambda value: isinstance(value, str),
+    "source": lambda value: value is ABSENT or _is_text(value),
+}
+"""By dotted path, whether a value is what it must be."""
+OURS_ALONE = (
+    "artifact.size_bytes",
+    "latency_ms.std",
+    "cold_start_ms.load",
+    "cold_start_ms.first_inference",
+    "memory_mb.engine",
+    "samples_ns",
+)
+"""What other programs do not tell: null in what they measured, never in what edgedeploy did."""
