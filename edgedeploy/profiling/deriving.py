@@ -14,13 +14,14 @@ import numpy as np
 import edgedeploy
 from edgedeploy import stats
 from edgedeploy.errors import MeasurementError
-from edgedeploy.profiling import records
-from edgedeploy.profiling.verdict import Conditions, judge
+from edgedeploy.profiling import conditions, records
+from edgedeploy.profiling.verdict import judge
 from edgedeploy.worker import samples as encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edgedeploy.profiling.conditions import Conditions
     from edgedeploy.profiling.records import ProfileRecord
     from edgedeploy.runtime.manifest import Manifest
     from edgedeploy.stats import Summary
@@ -51,7 +52,7 @@ def record(
     """
     now_s = time.time() if created_s is None else created_s  # noqa: TID251 -- a date, no duration
     try:
-        document = _document(result, manifest, known)
+        document = _document(result, manifest, known, scenario)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MeasurementError(
             f"the worker's result is not in this version's form: {type(error).__name__}: {error}",
@@ -62,7 +63,7 @@ def record(
 
 
 def _document(
-    result: Mapping[str, Any], manifest: Manifest, known: Mapping[str, Any] | None
+    result: Mapping[str, Any], manifest: Manifest, known: Mapping[str, Any] | None, scenario: str
 ) -> dict[str, Any]:
     samples = _array(result["samples"])
     if not len(samples):
@@ -73,7 +74,7 @@ def _document(
         "model": manifest.model,
         "variant": manifest.variant,
         "artifact": _artifact(manifest),
-        "device": {**result["board"], "clocks": None},
+        "device": {**result["board"], "clocks": conditions.device_clocks(result)},
         "environment": {
             "edgedeploy": edgedeploy.__version__,
             "backend": result["runtime"]["library"],
@@ -95,7 +96,7 @@ def _document(
         **_energy(result, len(samples) * result["input_shape"][0]),
         "accuracy": known,
         "conditions": result["conditions"],
-        "verdict": _verdict(samples, summary, result),
+        "verdict": _verdict(samples, summary, conditions.of(result, scenario, summary.p50)),
         "reasons": _reasons(summary, known, result),
         "samples_ns": result["samples"],
     }
@@ -159,17 +160,8 @@ def _energy(result: Mapping[str, Any], inferences: int) -> dict[str, Any]:
     }
 
 
-def _verdict(samples: Array, summary: Summary, result: Mapping[str, Any]) -> dict[str, Any]:
-    verdict = judge(
-        samples,
-        summary,
-        Conditions(
-            settled=result["warm_up"]["settled"],
-            warm_up_s=result["warm_up"]["seconds"],
-            cpus=result["conditions"]["cpus"],
-            other_cpus=result["conditions"]["other_cpus"],
-        ),
-    )
+def _verdict(samples: Array, summary: Summary, around: Conditions) -> dict[str, Any]:
+    verdict = judge(samples, summary, around)
     return {"level": verdict.level, "reasons": list(verdict.reasons)}
 
 

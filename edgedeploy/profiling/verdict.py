@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgedeploy import stats
+from edgedeploy.profiling import doubts
+from edgedeploy.profiling.conditions import Conditions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
 
 LEVELS = ("measured", "suspect", "invalid")
 
-_OTHERS = 0.05
-_OTHERS_CPUS = 0.2
+__all__ = ["LEVELS", "Conditions", "Verdict", "judge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +31,6 @@ class Verdict:
 
     level: str
     reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conditions:
-    """What went on around the samples.
-
-    Attributes:
-        settled: Whether the warm-up's windows agreed before its time was up.
-        warm_up_s: Seconds it took.
-        cpus: CPUs that the machine has.
-        other_cpus: CPUs that other processes kept busy meanwhile, e.g. 0.98; None if not known.
-    """
-
-    settled: bool
-    warm_up_s: float
-    cpus: int
-    other_cpus: float | None
 
 
 def judge(samples: Array, summary: Summary, conditions: Conditions) -> Verdict:
@@ -69,6 +53,4 @@ def _doubts(samples: Array, summary: Summary, conditions: Conditions) -> Iterato
     if not conditions.settled:
         yield f"warm-up did not settle within {conditions.warm_up_s:.1f} s"
     yield from stats.doubts(samples, summary)
-    others = conditions.other_cpus
-    if others is not None and others > max(_OTHERS_CPUS, _OTHERS * conditions.cpus):
-        yield f"other processes kept {others:.1f} of {conditions.cpus} CPUs busy"
+    yield from doubts.doubts(conditions, len(samples))

@@ -131,9 +131,14 @@ def _measure(
     warmed = timing.warm_up(call, job.warm_up)
     channel.phase("timing")
     window = conditions.Window(runs_on="gpu" if runtime.manifest.backend == "trt" else "cpu")
+
+    def tick(count: int, seconds: float) -> None:
+        channel.progress(count, seconds)
+        window.sample(seconds)
+
     with timing.no_garbage_collection():
         window.open()
-        samples = timing.time_calls(call, job.duration_s, job.min_runs, tick=channel.progress)
+        samples = timing.time_calls(call, job.duration_s, job.min_runs, tick=tick)
         seen = window.close(samples.window_ns)
     channel.phase("overhead")
     with timing.no_garbage_collection():
