@@ -29,13 +29,15 @@ def _work(line: str, channel: Channel) -> Dict[str, Any]:
             f"{sys.executable} has no NumPy that loads: {error}",
             fix="install it there (apt install python3-numpy), or name another Python",
         ) from error
-    from . import jobs, probing, profiling
+    from . import jobs, preparing, probing, profiling
 
     job, watch_stdin = jobs.parse(line)
     if watch_stdin:
         exit_with_parent()
     if isinstance(job, jobs.ProbeJob):
         return probing.probe()
+    if isinstance(job, jobs.PrepareJob):
+        return preparing.prepare(job, channel)
     return profiling.profile(job, channel)
 
 

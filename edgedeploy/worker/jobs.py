@@ -39,11 +39,23 @@ class ProfileJob(NamedTuple):
     warm_up: WarmUp = WarmUp()
 
 
+class PrepareJob(NamedTuple):
+    """Build an artifact's engine, if it does not fit this machine.
+
+    Attributes:
+        artifact: Its folder.
+        board: Name that the board must have; None: any.
+    """
+
+    artifact: str
+    board: Optional[str] = None
+
+
 class ProbeJob(NamedTuple):
     """Say what this Python and this board are."""
 
 
-Job = Union[ProfileJob, ProbeJob]
+Job = Union[ProfileJob, PrepareJob, ProbeJob]
 
 
 class Order(NamedTuple):
@@ -54,7 +66,7 @@ class Order(NamedTuple):
 
 
 def parse(line: str) -> Order:
-    """Read ``{"job": "profile", "artifact": …, …}`` or ``{"job": "probe"}``.
+    """Read ``{"job": "profile", "artifact": …, …}``, as well ``"prepare"`` and ``"probe"``.
 
     ``"watch_stdin": true`` beside it asks the worker to end when stdin does.
 
@@ -70,9 +82,11 @@ def parse(line: str) -> Order:
         watch = document.pop("watch_stdin", False) is True
         if kind == "probe":
             return Order(ProbeJob(**document), watch)
+        if kind == "prepare":
+            return Order(PrepareJob(**document), watch)
         if kind == "profile":
             return Order(_profile_job(document), watch)
-        raise ValueError(f"job is {kind!r}, it must be 'profile' or 'probe'")
+        raise ValueError(f"job is {kind!r}, it must be 'profile', 'prepare' or 'probe'")
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(
             f"the job on stdin cannot be read: {error}",
