@@ -1,52 +1,111 @@
-"""The energy of a timed window: the best sensor here, or why there is none."""
+"""Which sensor measures the energy of a run here, or why there is none.
 
-from typing import Any, List, Optional, Tuple
+A board's own monitors see all of its module, so they come first. Elsewhere a counter that only
+goes up is better than samples; a battery comes last.
+"""
 
-from . import ina3221, nvml, rapl, tegrastats
+from typing import Any, List, NamedTuple, Optional, Tuple
+
+from . import battery, ina3221, nvml, rails, rapl, tegrastats
 from .counters import EnergyMeter
+from .sources import SOURCES, Source
 from .sysfs import SensorState
 
+_RAPL_PERIOD_S = 0.001
+_NVML_PERIOD_S = 0.1
 
-def open_meter(
-    root: str = "/", runs_on: str = "cpu", library: Any = None
-) -> Tuple[Optional[EnergyMeter], Optional[str]]:
-    """Return a meter and None, or None and why there is none.
 
-    The energy is that of what does the work: a GPU's counter says nothing about a network that
-    runs on the CPU, so it is not used for it.
+class Counted(NamedTuple):
+    """Counters that are read at both ends of a window.
+
+    Attributes:
+        name: For records.
+        meter: Reads them.
+        period_s: Between two updates of a counter: what each end may be late by.
+    """
+
+    name: str
+    meter: EnergyMeter
+    period_s: float
+
+
+class Choice(NamedTuple):
+    """The sensor to use: one of the first two, or a reason for neither.
+
+    Attributes:
+        counted: Counters.
+        sampled: A sensor that is asked again and again.
+        reason: Why there is neither, sensor by sensor.
+    """
+
+    counted: Optional[Counted] = None
+    sampled: Optional[Source] = None
+    reason: Optional[str] = None
+
+
+def choose(
+    root: str = "/", runs_on: str = "cpu", board: str = "local", library: Any = None
+) -> Choice:
+    """Return the sensor of what does the work.
+
+    A GPU's counter says nothing about a network that runs on the CPU, so it is not used for it.
 
     Args:
         root: Where the file system starts.
-        runs_on: ``"cpu"``, or ``"gpu"`` for a discrete NVIDIA GPU.
+        runs_on: ``"cpu"``, or ``"gpu"`` for a discrete NVIDIA GPU or that of a Jetson.
+        board: A device name, for the rule of its rails.
         library: The module pynvml; None imports it.
 
     Example:
-        >>> meter, reason = open_meter("/no/such/folder")
-        >>> meter is None, reason.startswith("no sensor")
-        (True, True)
+        >>> choose("/no/such/folder").reason.startswith("no sensor")
+        True
     """
+    if rails.total(ina3221.read_rails_mw(root), board) is not None:
+        return Choice(sampled=SOURCES["ina3221"])
+    program = tegrastats.probe(root)
+    if program.available:
+        return Choice(sampled=SOURCES["tegrastats"])
+    tried = [("ina3221", ina3221.probe(root)), ("tegrastats", program)]
+    return _choose_elsewhere(root, runs_on, library, tried)
+
+
+def _choose_elsewhere(
+    root: str, runs_on: str, library: Any, tried: List[Tuple[str, SensorState]]
+) -> Choice:
     if runs_on == "gpu":
         counters, state = nvml.energy_counters(library)
         rule = "the GPU's whole board, NVML's counter; the host is not in it"
-        tried = [("nvml", state)]
+        if counters:
+            return Choice(Counted("nvml", EnergyMeter(counters, rule), _NVML_PERIOD_S))
+        if nvml.probe(library).available:
+            return Choice(sampled=SOURCES["nvml"])
+        tried.append(("nvml", state))
     else:
         counters, state = rapl.energy_counters(root)
-        rails = " + ".join(counter.rail for counter in counters)
-        rule = f"{rails}, RAPL's counters: the processors, and memory where named"
-        tried = [("rapl", state)]
-    if counters:
-        return EnergyMeter(counters, rule), None
-    return None, _explain([*_jetson_sensors(root), *tried])
-
-
-def _jetson_sensors(root: str) -> List[Tuple[str, SensorState]]:
-    """Return the sensors that give power but have no energy counter."""
-    return [("tegrastats", tegrastats.probe(root)), ("ina3221", ina3221.probe(root))]
+        if counters:
+            names = " + ".join(counter.rail for counter in counters)
+            rule = f"{names}, RAPL's counters: the processors, and memory where named"
+            return Choice(Counted("rapl", EnergyMeter(counters, rule), _RAPL_PERIOD_S))
+        tried.append(("rapl", state))
+    state = battery.probe(root)
+    if state.available:
+        return Choice(sampled=SOURCES["battery"])
+    return Choice(reason=_explain([*tried, ("battery", state)]))
 
 
 def _explain(tried: List[Tuple[str, SensorState]]) -> str:
     lines = []
     for name, state in tried:
-        said = state.reason or "has no energy counter, and this version does not sample power"
+        said = state.reason or "it does not give the rails that the module's power needs"
         lines.append(f"{name}: {said}" + (f" (fix: {state.fix})" if state.fix else ""))
     return "no sensor measured it: " + "; ".join(lines)
+
+
+def open_meter(
+    root: str = "/", runs_on: str = "cpu", library: Any = None
+) -> Tuple[Optional[EnergyMeter], Optional[str]]:
+    """Return the counters' meter and None, or None and why there is none."""
+    found = choose(root, runs_on, library=library)
+    if found.counted is not None:
+        return found.counted.meter, None
+    return None, found.reason or "sampled by another process: see edgedeploy.worker.power"

@@ -8,7 +8,8 @@ import importlib
 from functools import partial
 from typing import Any, List, Optional, Tuple
 
-from .counters import Counter
+from .counters import Counter, monotonic_ns
+from .sampling import Reader, Sample
 from .sysfs import SensorState
 
 
@@ -59,19 +60,33 @@ def energy_counters(library: Any = None, index: int = 0) -> Tuple[List[Counter],
     return [counter], SensorState(available=True)
 
 
-def read_power_mw(library: Any = None, index: int = 0) -> Optional[int]:
-    """Return a GPU's power now, in mW; None where `probe` says why.
+def open_reader(library: Any = None, index: int = 0) -> Tuple[Optional[Reader], Optional[str]]:
+    """Return a reader of a GPU's power and None, or None and why there is none.
 
-    From Ampere on (GA100 excepted) it is NVML's average over the last second.
+    From Ampere on (GA100 excepted) NVML gives the average of the last second. Those GPUs have an
+    energy counter too, which is the better choice.
+
+    Args:
+        library: The module pynvml; None imports it.
+        index: Which GPU, in NVML's order.
     """
-    try:
-        nvml, device = _open(library, index)
-    except _NvmlError:
-        return None
-    try:
-        return int(nvml.nvmlDeviceGetPowerUsage(device))
-    except nvml.NVMLError:
-        return None
+    state = probe(library, index)
+    if not state.available:
+        return None, state.reason
+    return _Power(*_open(library, index), rail=f"gpu-{index}"), None
+
+
+class _Power(Reader):
+    def __init__(self, nvml: Any, device: Any, rail: str) -> None:
+        self._nvml, self._device, self._rail = nvml, device, rail
+
+    def read(self) -> List[Sample]:
+        """Return the power now; nothing where the driver does not answer."""
+        try:
+            milliwatts = int(self._nvml.nvmlDeviceGetPowerUsage(self._device))
+        except self._nvml.NVMLError:
+            return []
+        return [Sample(monotonic_ns(), {self._rail: milliwatts})]
 
 
 def _read_energy_uj(nvml: Any, device: Any) -> Optional[int]:

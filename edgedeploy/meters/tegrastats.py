@@ -12,6 +12,8 @@ from ..runtime.errors import FileError
 from . import rails
 from .sysfs import SensorState, join
 
+ABSENT = "no program called tegrastats: it comes with Jetson Linux"
+
 _SHOWN = 60  # characters of a bad line that an error repeats
 
 # Each pattern starts with a literal character, which the regular-expression engine finds quickly.
@@ -114,8 +116,8 @@ def module_power_mw(sample: TegraSample, board: str) -> Optional[int]:
     return None if power is None else power.milliwatts
 
 
-def probe(root: str = "/", path: Optional[str] = None) -> SensorState:
-    """Return whether the ``tegrastats`` program is here.
+def find(root: str = "/", path: Optional[str] = None) -> Optional[str]:
+    """Return the path of the ``tegrastats`` program; None if it is not here.
 
     Args:
         root: Where the file system starts.
@@ -125,9 +127,20 @@ def probe(root: str = "/", path: Optional[str] = None) -> SensorState:
     for folder in filter(None, folders):
         program = join(root, folder, "tegrastats")
         if os.path.isfile(program) and os.access(program, os.X_OK):
-            return SensorState(available=True)
-    reason = "no program called tegrastats: it comes with Jetson Linux"
-    return SensorState(available=False, reason=reason)
+            return program
+    return None
+
+
+def probe(root: str = "/", path: Optional[str] = None) -> SensorState:
+    """Return whether the ``tegrastats`` program is here.
+
+    Args:
+        root: Where the file system starts.
+        path: As for `find`.
+    """
+    if find(root, path) is not None:
+        return SensorState(available=True)
+    return SensorState(available=False, reason=ABSENT)
 
 
 def _parse_record(record: str) -> Optional[TegraSample]:

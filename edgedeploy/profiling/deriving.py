@@ -14,7 +14,7 @@ import numpy as np
 import edgedeploy
 from edgedeploy import stats
 from edgedeploy.errors import MeasurementError
-from edgedeploy.profiling import conditions, records
+from edgedeploy.profiling import conditions, energy, records
 from edgedeploy.profiling.verdict import judge
 from edgedeploy.worker import samples as encoding
 
@@ -93,7 +93,7 @@ def _document(
         "cold_start_ms": result["cold_start_ms"],
         "memory_mb": _memory_mb(result["memory"], manifest),
         "stages_ms": _stages(result),
-        **_energy(result, len(samples) * result["input_shape"][0]),
+        **energy.of(result, len(samples) * result["input_shape"][0]),
         "accuracy": known,
         "conditions": result["conditions"],
         "verdict": _verdict(samples, summary, conditions.of(result, scenario, summary.p50)),
@@ -144,19 +144,6 @@ def _stages(result: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         name: {"p50": stats.percentile(np.array(times), 0.5), "count": len(times)}
         for name, times in stages.items()
-    }
-
-
-def _energy(result: Mapping[str, Any], inferences: int) -> dict[str, Any]:
-    energy = result["energy"]
-    if energy is None:
-        reason = result["energy_reason"]
-        return {"power": None, "power_reason": reason, "energy_mj_per_inference": None}
-    watts = energy["joules"] / (energy["window_ns"] / 1e9)
-    return {
-        "power": {"mean_w": watts, **energy},
-        "power_reason": None,
-        "energy_mj_per_inference": energy["joules"] * 1e3 / inferences,
     }
 
 

@@ -106,6 +106,9 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "power": _or_none(_is_mapping),
     "power_reason": _or_none(_is_text),
     "energy_mj_per_inference": _or_none(_is_number),
+    "energy_above_idle_mj_per_inference": lambda value: (
+        value is ABSENT or value is None or _is_number(value)
+    ),
     "accuracy": _or_none(_is_accuracy),
     "verdict.level": lambda value: value in LEVELS,
     "verdict.reasons": _is_texts,

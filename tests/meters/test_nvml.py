@@ -17,7 +17,7 @@ class FakeNvml:
 
     def __init__(self, *, energy_mj: list[int] | None = None, power_mw: int | None = None) -> None:
         self._energy_mj = None if energy_mj is None else iter(energy_mj)
-        self._power_mw = power_mw
+        self.power_mw = power_mw
 
     def nvmlInit(self) -> None:  # noqa: N802 -- NVML's name
         pass
@@ -38,9 +38,9 @@ class FakeNvml:
 
     def nvmlDeviceGetPowerUsage(self, handle: int) -> int:  # noqa: N802 -- NVML's name
         assert handle == 77
-        if self._power_mw is None:
+        if self.power_mw is None:
             raise self.NVMLError("Not Supported")
-        return self._power_mw
+        return self.power_mw
 
 
 def test_energy_counter_gives_the_joules_of_a_window() -> None:
@@ -72,7 +72,8 @@ def test_jetson_that_does_not_support_it_is_a_reason_and_not_zero() -> None:
     assert "does not give the power of this GPU (Not Supported)" in state.reason
     assert "tegrastats and INA3221" in state.reason
     assert nvml.energy_counters(library)[0] == []
-    assert nvml.read_power_mw(library) is None
+    reader, why = nvml.open_reader(library)
+    assert (reader, why) == (None, state.reason)
     meter, reason = energy.open_meter(runs_on="gpu", library=library)
     assert meter is None
     assert reason is not None
@@ -82,14 +83,19 @@ def test_jetson_that_does_not_support_it_is_a_reason_and_not_zero() -> None:
 def test_power_alone_makes_the_sensor_available() -> None:
     library = FakeNvml(power_mw=15_250)
     assert nvml.probe(library).available
-    assert nvml.read_power_mw(library) == 15_250
+    reader, why = nvml.open_reader(library)
+    assert why is None
+    assert reader is not None
+    assert [sample.rails_mw for sample in reader.read()] == [{"gpu-0": 15_250}]
+    library.power_mw = None
+    assert reader.read() == []
     assert nvml.energy_counters(library)[0] == []
 
 
 def test_missing_gpu_is_a_reason() -> None:
     state = nvml.probe(FakeNvml(power_mw=1), index=3)
     assert state.reason == "there is no NVIDIA GPU 3 with its driver here (NVML: Invalid Argument)"
-    assert nvml.read_power_mw(FakeNvml(power_mw=1), index=3) is None
+    assert nvml.open_reader(FakeNvml(power_mw=1), index=3)[0] is None
     counters, state = nvml.energy_counters(FakeNvml(energy_mj=[1]), index=3)
     assert counters == []
     assert state.reason is not None

@@ -82,17 +82,23 @@ def test_no_sensor_is_no_number(tmp_path: Path) -> None:
 
 def test_energy_is_divided_among_the_inferences_of_its_window(tmp_path: Path) -> None:
     energy = {
+        "source": "rapl",
         "joules": 6.0,
         "window_ns": 3_000_000_000,
-        "rails": {"package-0": 6.0},
+        "rails_w": {"package-0": 2.0},
         "rule": "package-0",
-        "reason": None,
+        "idle_w": 0.5,
+        "idle_reason": None,
+        "samples": 2,
+        "uncertainty_pct": 0.1,
+        "trace": None,
     }
     document = record(tmp_path / "a", result=raw_result(energy=energy)).document
     assert document["power"]["mean_w"] == 2.0
-    assert document["power"]["rails"] == {"package-0": 6.0}
+    assert document["power"]["rails_w"] == {"package-0": 2.0}
     assert document["power_reason"] is None
     assert document["energy_mj_per_inference"] == pytest.approx(6.0)
+    assert document["energy_above_idle_mj_per_inference"] == pytest.approx(4.5)
 
 
 def test_accuracy_is_kept_with_its_source(tmp_path: Path) -> None:
