@@ -6,7 +6,10 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 from ..runtime.errors import UnsupportedError, UsageError
 from .timing import WarmUp
 
-SCENARIOS = ("single",)
+SCENARIOS = ("single", "multi", "offline", "server", "camera")
+MOST_STREAMS = 64
+MOST_QUERIES = 10000000
+"""What a run may hold: as many arrivals are drawn before it begins."""
 
 
 class ProfileJob(NamedTuple):
@@ -18,12 +21,16 @@ class ProfileJob(NamedTuple):
         device: The vendor's device, e.g. OpenVINO's ``"GPU"``; None: what the artifact says.
         board: Name that the board must have, e.g. ``"jetson-nano"``; None: any.
         side: Height and width in pixels, for artifacts that take any; else None.
-        scenario: ``"single"``.
-        batch: Images per call.
+        scenario: How calls arrive, one of `SCENARIOS`; see `scenarios`.
+        batch: Images per call; `offline` finds its own.
         duration_s: Seconds that the timed calls last, at least.
         min_runs: Timed calls, at least.
         seed: Of the random input.
         warm_up: When the timed calls may start.
+        streams: Calls at the same time, of `multi` and `server`.
+        rate: Queries a second, of `server`; 0 for others.
+        fps: Frames a second, of `camera`; 0 for others.
+        batches: Images per call that `offline` tries; empty: 1, 2, 4, … while that gains.
     """
 
     artifact: str
@@ -37,6 +44,10 @@ class ProfileJob(NamedTuple):
     min_runs: int = 64
     seed: int = 0
     warm_up: WarmUp = WarmUp()
+    streams: int = 1
+    rate: float = 0.0
+    fps: float = 0.0
+    batches: Tuple[int, ...] = ()
 
 
 class PrepareJob(NamedTuple):
@@ -103,7 +114,8 @@ def _profile_job(document: Dict[str, Any]) -> ProfileJob:
     if side is not None:
         height, width = side
         side = (int(height), int(width))
-    job = ProfileJob(warm_up=warm_up, side=side, **document)
+    batches = tuple(int(batch) for batch in document.pop("batches", ()))
+    job = ProfileJob(warm_up=warm_up, side=side, batches=batches, **document)
     if job.scenario not in SCENARIOS:
         raise UnsupportedError(
             f"the scenario {job.scenario!r} was asked for, this version measures "
@@ -127,11 +139,16 @@ _TYPES = {
     "min_runs": (int,),
     "seed": (int,),
     "warm_up": (dict,),
+    "streams": (int,),
+    "rate": (int, float),
+    "fps": (int, float),
+    "batches": (list,),
 }  # type: Dict[str, Tuple[type, ...]]
 
 
 def _in_range(job: ProfileJob) -> Tuple[bool, ...]:
     rule = job.warm_up
+    with_streams = job.scenario in ("multi", "server")
     return (
         job.threads is None or 1 <= job.threads <= 1024,
         job.side is None or min(job.side) >= 1,
@@ -143,4 +160,10 @@ def _in_range(job: ProfileJob) -> Tuple[bool, ...]:
         rule.window_s >= 0,
         min(rule.window_runs, rule.windows) >= 1,
         rule.tolerance > 0,
+        1 <= job.streams <= (MOST_STREAMS if with_streams else 1),
+        0.1 <= job.rate <= 100000 if job.scenario == "server" else job.rate == 0,
+        0.1 <= job.fps <= 100000 if job.scenario == "camera" else job.fps == 0,
+        max(job.rate, job.fps) * job.duration_s <= MOST_QUERIES,
+        not job.batches or job.scenario == "offline",
+        all(1 <= batch <= 1024 for batch in job.batches),
     )

@@ -5,6 +5,7 @@ What is derived from them (percentiles, verdict) is the host's business.
 
 import contextlib
 import importlib
+from functools import partial
 from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
 
 import numpy as np
@@ -16,13 +17,11 @@ from ..runtime.errors import UsageError
 from ..runtime.manifest import Manifest
 from ..runtime.preprocessing import normalise
 from ..runtime.runtime import Runtime
-from . import conditions, timing
+from . import conditions, plans, power, timing
 from .channel import Channel
 from .jobs import ProfileJob
+from .plans import Plan
 from .samples import encode
-
-# From host memory to host memory. On a CPU the two copies are empty, on a GPU they are not.
-INSIDE = ("h2d", "compute", "d2h")
 
 _STAGE_RUNS = 100
 _PAIR_SHARE = 0.1
@@ -52,28 +51,36 @@ def profile(
     facts = board.detect()
     conditions.require_board(job.board, facts)
     known = manifest.read(job.artifact)
-    batch = random_batch(known, job.side, job.batch, job.seed)
+    pictures = partial(random_batch, known, job.side, seed=job.seed)
+    batch = pictures(job.batch)
     memory = {"start": process.memory()}
 
     channel.phase("import")
     _, import_ms = _timed(lambda: _import_vendor(known.backend))
     memory["import"] = process.memory()
     channel.phase("load")
-    runtime, load_ms = _timed(lambda: load(job.artifact, threads=job.threads, device=job.device))
-    with runtime:
+    open_one = partial(load, job.artifact, threads=plans.threads(job), device=job.device)
+    with contextlib.ExitStack() as opened:
+        runtime, load_ms = _timed(lambda: opened.enter_context(open_one()))
         memory["load"] = process.memory()
         channel.phase("first inference")
         _, first_ms = _timed(lambda: runtime.infer(batch))
         memory["first_inference"] = process.memory()
-        measured = _measure(runtime, batch, job, channel)
+        runs_on = "gpu" if known.backend == "trt" else "cpu"
+        with power.Meter(runs_on, facts.name) as meter:
+            meter.idle(power.idle_seconds(job.duration_s))
+            channel.phase("warm-up")
+            others = [opened.enter_context(open_one()) for _ in range(job.streams - 1)]
+            plan = plans.prepare(job, [runtime, *others], pictures)
+            measured = _measure(runtime, plan, job, channel, meter)
         memory["steady"] = process.memory()
         channel.phase("stages")
-        measured.update(_stages(runtime, batch))
+        measured.update(_stages(runtime, plan.batch))
         return dict(
             measured,
             runtime=runtime.info,
-            inside=list(INSIDE),
-            input_shape=list(batch.shape),
+            inside=list(plan.inside),
+            input_shape=list(plan.batch.shape),
             cold_start_ms={"import": import_ms, "load": load_ms, "first_inference": first_ms},
             memory={phase: dict(seen._asdict()) for phase, seen in memory.items()},
             environment=conditions.environment(),
@@ -123,12 +130,9 @@ def random_batch(
 
 
 def _measure(
-    runtime: Runtime, batch: np.ndarray, job: ProfileJob, channel: Channel
+    runtime: Runtime, plan: Plan, job: ProfileJob, channel: Channel, meter: power.Meter
 ) -> Dict[str, Any]:
-    """Warm up and take the samples; the meters run over exactly the timed window."""
-    call = runtime.bind(batch)
-    channel.phase("warm-up")
-    warmed = timing.warm_up(call, job.warm_up)
+    """Take the samples; the meters run over exactly the timed window."""
     channel.phase("timing")
     window = conditions.Window(runs_on="gpu" if runtime.manifest.backend == "trt" else "cpu")
 
@@ -138,25 +142,32 @@ def _measure(
 
     with timing.no_garbage_collection():
         window.open()
-        samples = timing.time_calls(call, job.duration_s, job.min_runs, tick=tick)
-        seen = window.close(samples.window_ns)
+        meter.open()
+        taken = plan.take(tick)
+        meter.stop()
+        seen = window.close(taken.window_ns)
+    energy = meter.close(taken.window_ns)
     channel.phase("overhead")
+    call = runtime.bind(plan.batch)
     with timing.no_garbage_collection():
         bound, infer = timing.time_pairs(
             call,
-            lambda: runtime.infer(batch),
+            lambda: runtime.infer(plan.batch),
             max(_PAIR_SHARE * job.duration_s, _PAIR_LEAST_S),
         )
     return {
-        "samples": encode(samples.ns),
-        "count": len(samples.ns),
-        "window_ns": samples.window_ns,
+        "samples": encode(taken.ns),
+        "count": len(taken.ns),
+        "window_ns": taken.window_ns,
+        "series": {name: encode(values) for name, values in taken.series.items()},
+        "facts": taken.facts,
+        "steps": list(plan.steps),
         "timer_ns": timing.timer_cost_ns(),
-        "warm_up": dict(warmed._asdict()),
+        "warm_up": dict(plan.warmed._asdict()),
         "overhead": {"bound": encode(bound), "infer": encode(infer)},
         "conditions": seen.conditions,
-        "energy": seen.energy,
-        "energy_reason": seen.energy_reason,
+        "energy": energy.energy,
+        "energy_reason": energy.reason,
     }
 
 

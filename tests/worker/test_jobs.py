@@ -82,6 +82,22 @@ def test_a_probe_is_a_job_of_its_own() -> None:
         line(side=[224]),
         line(side=[0, 224]),
         line(side=["a", "b"]),
+        line(streams=2),
+        line(fps=30),
+        line(rate=30),
+        line(batches=[1]),
+        line(scenario="server"),
+        line(scenario="server", rate=0),
+        line(scenario="server", rate=float("nan")),
+        line(scenario="server", rate="fast"),
+        line(scenario="server", rate=1000, duration_s=80000),
+        line(scenario="camera"),
+        line(scenario="camera", fps=30, streams=2),
+        line(scenario="multi", streams=0),
+        line(scenario="multi", streams=65),
+        line(scenario="offline", batches=[0]),
+        line(scenario="offline", batches=["a"]),
+        line(scenario="offline", batches=2),
         line(warm_up={"window_runs": 0}),
         line(warm_up={"min_s": 3, "max_s": 2}),
         line(warm_up={"patience": 2}),
@@ -96,10 +112,25 @@ def test_a_job_that_makes_no_sense_is_a_usage_error_with_an_example(text: str) -
     assert '{"job": "profile"' in caught.value.fix
 
 
-@pytest.mark.parametrize("scenario", ["multi", "offline", "server", "camera", "x"])
-def test_a_scenario_of_another_version_is_unsupported(scenario: str) -> None:
-    with pytest.raises(UnsupportedError, match=f"{scenario}.*this version measures single"):
-        jobs.parse(line(scenario=scenario))
+def test_a_scenario_of_another_version_is_unsupported() -> None:
+    with pytest.raises(UnsupportedError, match=r"burst.*this version measures single, multi, "):
+        jobs.parse(line(scenario="burst"))
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"scenario": "multi", "streams": 3},
+        {"scenario": "offline", "batches": [1, 8]},
+        {"scenario": "server", "streams": 2, "rate": 12.5},
+        {"scenario": "camera", "fps": 30},
+    ],
+)
+def test_the_wishes_of_a_scenario_arrive(wishes: dict[str, Any]) -> None:
+    job = jobs.parse(line(**wishes)).job
+    assert isinstance(job, ProfileJob)
+    for key, value in wishes.items():
+        assert getattr(job, key) == (tuple(value) if isinstance(value, list) else value)
 
 
 @given(

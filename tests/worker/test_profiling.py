@@ -49,11 +49,16 @@ class FakeRuntime:
         return lambda: time.sleep(0.0001)
 
     def infer(self, batch: Array) -> None:
-        assert batch.shape == (1, 3, SIDE, SIDE)
+        assert batch.shape[1:] == (3, SIDE, SIDE)
         time.sleep(0.001)
 
+    def classify(self, frame: Array, top: int) -> None:
+        assert frame.dtype == np.uint8
+        assert (frame.shape, top) == ((480, 640, 3), 5)
+        time.sleep(0.0001)
+
     def stage_times(self, batch: Array, runs: int) -> dict[str, list[float]] | None:
-        assert batch.shape == (1, 3, SIDE, SIDE)
+        assert batch.shape[1:] == (3, SIDE, SIDE)
         return self.stages and {name: times * runs for name, times in self.stages.items()}
 
 
@@ -66,7 +71,7 @@ def profile(
     def load(path: str, **options: Any) -> FakeRuntime:
         runtime = FakeRuntime(path)
         vars(runtime).update(changes)
-        loaded.update(options, runtime=runtime)
+        loaded.update(options, runtime=runtime, count=loaded.get("count", 0) + 1)
         return runtime
 
     result = profiling.profile(job, Channel(out), load=load)
@@ -124,6 +129,40 @@ def test_stages_that_are_not_timed_have_a_reason(tmp_path: Path) -> None:
         np.zeros((9, 3, SIDE, SIDE), np.float32),
     )
     assert whole == {"stages_ms": None, "stages_reason": "9 images go in several calls of 8"}
+
+
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "single": {},
+    "multi": {"streams": 2},
+    "offline": {"batches": (1, 2)},
+    "server": {"rate": 2000.0, "streams": 2},
+    "camera": {"fps": 5000.0},
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_scenario_hands_over_what_it_saw(tmp_path: Path, scenario: str) -> None:
+    folder = write_artifact(tmp_path / "a")
+    job = ProfileJob(
+        str(folder),
+        scenario=scenario,
+        duration_s=0.02,
+        min_runs=8,
+        warm_up=QUICK,
+        **SCENARIOS[scenario],
+    )
+    result, _, loaded = profile(job)
+    json.dumps(result, allow_nan=False)
+    ns = decode(result["samples"])
+    assert len(ns) == result["count"] >= 8
+    assert result["window_ns"] >= max(ns)
+    assert {name: len(decode(text)) for name, text in result["series"].items()} == (
+        {}
+        if scenario in {"single", "offline"}
+        else dict.fromkeys(("due", "start", "stream"), len(ns))
+    )
+    assert [step["batch"] for step in result["steps"]] == ([1, 2] if scenario == "offline" else [])
+    assert loaded["count"] == job.streams
 
 
 def test_memory_is_taken_at_each_phase(tmp_path: Path) -> None:
