@@ -115,7 +115,7 @@ def of(result: Mapping[str, Any], scenario: str, call_ms: float | None) -> Condi
         gpu_ms=_gpu_ms(result) if scenario == "single" else None,
         call_ms=call_ms,
         sensor_gap=result.get("power_gap"),
-        **_clock(seen),
+        **_clock(seen, str(result["runtime"]["device"])),
         **_heat(seen),
     )
 
@@ -134,9 +134,11 @@ def device_clocks(result: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"locked": all(locked) if locked else None, "governor": governor}
 
 
-def _clock(seen: Mapping[str, Any]) -> dict[str, Any]:
+def _clock(seen: Mapping[str, Any], device: str) -> dict[str, Any]:
     """Return what is known of the clock of what does the work."""
     kind = seen.get("runs_on", "cpu")
+    if kind == "cpu" and device != "CPU":
+        return {"engine": device}  # OpenVINO's GPU or NPU: nobody reads its clock
     clocks = seen.get("clocks") or {}
     limits = clocks.get(kind) or {}
     samples = (clocks.get("seen") or {}).get(f"{kind}_mhz", ())
