@@ -25,10 +25,14 @@ def register(app: typer.Typer) -> None:
 
 
 def profile(
+    context: typer.Context,
     artifacts: options.Artifacts = None,
     device: Annotated[
         str, typer.Option(help="What this machine must be: auto, local, or a board's name.")
     ] = "auto",
+    host: Annotated[
+        str | None, typer.Option(help="Measure on this board, over SSH.", metavar="USER@BOARD")
+    ] = None,
     python: Annotated[
         Path | None, typer.Option(help="Interpreter that measures.", show_default="this one")
     ] = None,
@@ -54,12 +58,16 @@ def profile(
     records: list[ProfileRecord] = []
     failures: list[pipeline.Failure] = []
     found = pipeline.find_artifacts(artifacts or [])
+    board = context.with_resource(pipeline.reach(host, python))
     for number, artifact in enumerate(found, start=1):
         try:
             with phases(f"{number}/{len(found)} {artifact.parent.name} {artifact.name}") as moved:
-                path, record = pipeline.profile(artifact, spec, out=out, progress=moved)
+                path, record = pipeline.profile(
+                    artifact, spec, out=out, board=board, progress=moved
+                )
         except EdgeDeployError as error:
-            if device != "auto" or not pipeline.is_sweep(artifacts or []):
+            lost = board is not None and not board.reachable
+            if lost or device != "auto" or not pipeline.is_sweep(artifacts or []):
                 raise
             failures.append(pipeline.Failure(str(artifact), error))
             print_skipped(failures[-1])

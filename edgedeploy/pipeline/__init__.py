@@ -5,7 +5,7 @@ from edgedeploy.pipeline.builds import build_all, find_target
 from edgedeploy.pipeline.calibrations import FloatCost, calibrate, float_costs
 from edgedeploy.pipeline.models import find_models, read_labels
 from edgedeploy.pipeline.places import Failure, is_sweep, sweep_code
-from edgedeploy.pipeline.profiles import import_trtexec, profile, read_profiles, write_report
+from edgedeploy.pipeline.profiles import import_trtexec, profile, reach, read_profiles, write_report
 
 __all__ = [
     "Failure",
@@ -20,6 +20,7 @@ __all__ = [
     "import_trtexec",
     "is_sweep",
     "profile",
+    "reach",
     "read_labels",
     "read_profiles",
     "sweep_code",

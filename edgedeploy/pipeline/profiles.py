@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import replace
@@ -11,7 +12,7 @@ from edgedeploy import artifact, devices
 from edgedeploy.errors import FileError, UsageError
 from edgedeploy.files import write_atomically
 from edgedeploy.pipeline.places import ARTIFACTS, PROFILES, SHIPPED_ACCURACY
-from edgedeploy.profiling import accuracy, records
+from edgedeploy.profiling import accuracy, records, remote
 from edgedeploy.profiling import measuring as profiling
 from edgedeploy.reporting import markdown, table
 from edgedeploy.runtime import manifest as manifests
@@ -20,11 +21,12 @@ from edgedeploy.trtexec import records as trtexec_records
 from edgedeploy.trtexec import times as trtexec_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from edgedeploy.profiling.measuring import ProfileSpec
     from edgedeploy.profiling.records import ProfileRecord
+    from edgedeploy.profiling.remote import Board
 
 _log = logging.getLogger(__name__)
 
@@ -34,17 +36,41 @@ def profile(
     spec: ProfileSpec,
     *,
     out: Path,
+    board: Board | None = None,
     progress: Callable[[str, float, float], None] = lambda phase, done_s, total_s: None,
 ) -> tuple[Path, ProfileRecord]:
     """Measure one artifact in a process of its own, and keep the record in ``out``.
+
+    Args:
+        folder: The artifact.
+        spec: How.
+        out: Folder of the profiles.
+        board: Where, see `reach`; None: on this machine.
+        progress: Gets the phase, seconds of samples taken, and seconds wanted.
 
     Raises:
         UnsupportedError: The artifact does not run on this machine, or it is not the board asked
             for.
         MeasurementError: The worker died or got stuck.
     """
-    record = profiling.profile(folder, spec, shipped_accuracy=SHIPPED_ACCURACY, progress=progress)
+    record = profiling.profile(
+        folder, spec, board=board, shipped_accuracy=SHIPPED_ACCURACY, progress=progress
+    )
     return records.write(record, out), record
+
+
+@contextlib.contextmanager
+def reach(host: str | None, python: Path | None) -> Iterator[Board | None]:
+    """Hold the board that ``host`` names for `profile`, over one connection; None: this machine.
+
+    Raises:
+        EdgeDeployError: It is not reached, or cannot be measured on; see `remote.connected`.
+    """
+    if host is None:
+        yield None
+        return
+    with remote.connected(host, remote.PYTHON if python is None else str(python)) as board:
+        yield board
 
 
 def import_trtexec(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edgedeploy.profiling.records import ProfileRecord
+    from edgedeploy.profiling.remote import Board
 
     Progress = Callable[[str, float, float], None]
 
@@ -75,6 +76,7 @@ def profile(
     artifact: Path,
     spec: ProfileSpec,
     *,
+    board: Board | None = None,
     shipped_accuracy: Path = Path("models/accuracy.json"),
     progress: Progress = lambda _text, _done, _total: None,
 ) -> ProfileRecord:
@@ -83,6 +85,7 @@ def profile(
     Args:
         artifact: Its folder.
         spec: How.
+        board: Where, with its own interpreter; None: on this machine.
         shipped_accuracy: Where to look for an accuracy if the artifact has not been evaluated.
         progress: Gets what is being done, seconds of samples taken, and seconds wanted. It should
             not draw often: on a small machine its work disturbs what is measured.
@@ -106,9 +109,14 @@ def profile(
         shown = event.get("phase", shown)
         progress(shown, min(event.get("seconds", 0.0), spec.duration_s), spec.duration_s)
 
-    result = worker_process.run(
-        _job(artifact, spec), python=spec.python, timeout_s=spec.timeout_s, on_event=on_event
-    )
+    job = _job(artifact, spec)
+    if board is None:
+        result = worker_process.run(
+            job, python=spec.python, timeout_s=spec.timeout_s, on_event=on_event
+        )
+    else:
+        result, manifest = board.profile(artifact, job, timeout_s=spec.timeout_s, on_event=on_event)
+        known = accuracy.find(artifact, manifest, shipped_accuracy)  # it may have been built there
     return deriving.record(result, manifest, known, scenario=spec.scenario)
 
 

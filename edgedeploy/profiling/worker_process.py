@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     OnEvent = Callable[[Mapping[str, Any]], None]
+    Died = Callable[[int, str, str], EdgeDeployError]
 
 TRAVELLING = ("runtime", "meters", "worker")
 """What a board gets, with the package's ``__init__.py``."""
@@ -51,7 +53,7 @@ _EVENTS = {
     "result": ("result",),
     "error": ("problem", "fix", "exit_code"),
 }
-_START = "start"
+START = "start"
 _GOODBYE_S = 5.0
 _TAIL_LINES = 3
 _TAIL_BYTES = 4096
@@ -91,15 +93,28 @@ def converse(
     environment: Mapping[str, str] | None = None,
     timeout_s: float = 300.0,
     on_event: OnEvent = lambda _: None,
+    begin: bytes | None = None,
+    died: Died | None = None,
 ) -> dict[str, Any]:
     """Start ``argv``, which is a worker or leads to one; it never outlives this call.
+
+    Args:
+        argv: The command line.
+        job: As `run`.
+        environment: Of the process; None: this process's own.
+        timeout_s: As `run`.
+        on_event: As `run`.
+        begin: The line after which the worker speaks; what a login shell prints before is passed
+            over. None: the first line is the worker's.
+        died: Makes the error of a worker that ended without a result from its exit code, the phase
+            it was in, and its last words; None: `ended`.
 
     Raises:
         EdgeDeployError: As `run`.
     """
-    phase = _START
-    with tempfile.TemporaryFile() as stderr, _started(argv, environment, stderr) as process:
-        for event in _events(process, job, timeout_s):
+    phase = START
+    with tempfile.TemporaryFile() as stderr, started(argv, environment, stderr) as process:
+        for event in _events(process, job, timeout_s, begin):
             if event["event"] == "result":
                 _let_go(process)
                 return dict(event["result"])
@@ -107,7 +122,7 @@ def converse(
                 raise _translated(event)
             phase = event.get("phase", phase)
             on_event(event)
-        raise _died(process.wait(), phase, _tail(stderr))
+        raise (died or ended)(process.wait(), phase, tail(stderr))
 
 
 @contextlib.contextmanager
@@ -140,9 +155,14 @@ def copy_to(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _started(
+def started(
     argv: Sequence[str], environment: Mapping[str, str] | None, stderr: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """Give a process that is talked to over its stdin and stdout; it ends with the block.
+
+    Raises:
+        UsageError: It cannot be started.
+    """
     try:
         process = subprocess.Popen(
             argv,
@@ -169,23 +189,41 @@ def _started(
 
 
 def _events(
-    process: subprocess.Popen[bytes], job: Mapping[str, Any], timeout_s: float
+    process: subprocess.Popen[bytes], job: Mapping[str, Any], timeout_s: float, begin: bytes | None
 ) -> Iterator[dict[str, Any]]:
     """Hand over the job and yield what the worker says until it says no more.
 
     Raises:
         MeasurementError: It has said nothing for too long, or something that is no event.
     """
-    lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     assert process.stdin is not None
     assert process.stdout is not None
-    threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
+    said = lines(process.stdout, timeout_s)
     with contextlib.suppress(BrokenPipeError):  # it died at once: its stderr says why
         process.stdin.write(json.dumps({**job, "watch_stdin": True}).encode() + b"\n")
         process.stdin.flush()
+    if begin is not None:
+        said = itertools.islice(
+            itertools.dropwhile(lambda line: line.rstrip() != begin, said), 1, None
+        )
+    yield from map(_event, said)
+
+
+def lines(stream: IO[bytes], timeout_s: float) -> Iterator[bytes]:
+    """Yield what a worker prints, line by line, until it ends; reading starts at once.
+
+    Raises:
+        MeasurementError: It has said nothing for ``timeout_s``.
+    """
+    said: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(stream, said), daemon=True).start()
+    return _taken(said, timeout_s)
+
+
+def _taken(said: queue.SimpleQueue[bytes | None], timeout_s: float) -> Iterator[bytes]:
     while True:
         try:
-            line = lines.get(timeout=timeout_s)
+            line = said.get(timeout=timeout_s)
         except queue.Empty:
             raise MeasurementError(
                 f"the worker has said nothing for {timeout_s:g} s",
@@ -193,7 +231,7 @@ def _events(
             ) from None
         if line is None:
             return
-        yield _event(line)
+        yield line
 
 
 def _event(line: bytes) -> dict[str, Any]:
@@ -218,11 +256,11 @@ def _event(line: bytes) -> dict[str, Any]:
     return dict(event)
 
 
-def _read(stream: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
+def _read(stream: IO[bytes], said: queue.SimpleQueue[bytes | None]) -> None:
     with contextlib.suppress(ValueError):  # closed under us when the conversation ends early
         for line in stream:
-            lines.put(line)
-    lines.put(None)
+            said.put(line)
+    said.put(None)
 
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:
@@ -236,23 +274,30 @@ def _translated(event: Mapping[str, Any]) -> EdgeDeployError:
     return kind(str(event["problem"]), fix=str(event["fix"]))
 
 
-def _died(code: int, phase: str, tail: str) -> MeasurementError:
+def ended(code: int, phase: str, words: str) -> MeasurementError:
+    """Return the error for a worker that ended without a result.
+
+    Args:
+        code: Its exit code, or minus the signal that ended it.
+        phase: The last that it spoke of; `START`: none.
+        words: Its last on stderr.
+    """
     if code >= 0:
         how = f"ended with exit code {code}"
         fix = "build the artifact again; if it still ends like this, report it with that line"
     else:
         how = f"was ended by signal {-code} ({signal.strsignal(-code)})"
         fix = "build the artifact again, and update the vendor's library"
-    if phase == _START:
+    if phase == START:
         fix = "the worker needs Python 3.6 or newer, with NumPy and the vendor's library"
     if code == -signal.SIGKILL:
         fix = "free memory, or take a smaller model: the kernel ends what needs too much"
     return MeasurementError(
-        f"the worker {how} in phase {phase!r}" + (f": {tail}" if tail else ""), fix=fix
+        f"the worker {how} in phase {phase!r}" + (f": {words}" if words else ""), fix=fix
     )
 
 
-def _tail(stderr: IO[bytes]) -> str:
+def tail(stderr: IO[bytes]) -> str:
     """Return the last lines of stderr; of a Python traceback the last line alone, which says it."""
     stderr.seek(0, os.SEEK_END)
     stderr.seek(max(stderr.tell() - _TAIL_BYTES, 0))

@@ -1,0 +1,187 @@
+"""Holding a board: one profile at a time, and a folder there that goes with the connection."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import getpass
+import os
+import re
+import socket
+import subprocess
+import tempfile
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from edgedeploy.errors import (
+    EdgeDeployError,
+    FileError,
+    MeasurementError,
+    MissingDependencyError,
+    UnsupportedError,
+)
+from edgedeploy.profiling import board_scripts as scripts
+from edgedeploy.profiling import ssh, worker_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgedeploy.profiling.ssh import Ssh
+
+_OLDEST = (3, 6)
+_ANSWER_S = 60.0
+_GOODBYE_S = 10.0
+_NOBODY = "0"
+
+
+class Hold(NamedTuple):
+    """A board that is ours.
+
+    Attributes:
+        folder: Our folder there.
+        connection: The ssh that all other commands share; it ends when the board is lost.
+        stderr: What that says.
+    """
+
+    folder: str
+    connection: subprocess.Popen[bytes]
+    stderr: IO[bytes]
+
+
+class _Asked(NamedTuple):
+    """What the board said when it was asked for, ``ready 3.6 /tmp/…`` or ``held 4242 …``."""
+
+    state: str
+    rest: str
+    connection: subprocess.Popen[bytes]
+    stderr: IO[bytes]
+
+
+@contextlib.contextmanager
+def hold(line: Ssh, python: str) -> Iterator[Hold]:
+    """Open the connection and hold the board until the block ends; then nothing is left there.
+
+    A holder of this machine and user whose process is gone, e.g. because the network was lost and
+    the board has not noticed yet, is ended.
+
+    Raises:
+        EdgeDeployError: The board is not reached, lets nobody in, or is held by another.
+        FileError: There is no room for a folder.
+        MissingDependencyError: Python or a program is missing there.
+        UnsupportedError: Python is too old there.
+    """
+    with contextlib.ExitStack() as stack:
+        asked = stack.enter_context(_asked(line, python, _NOBODY))
+        if asked.state == "held" and _is_gone(asked.rest):
+            stack.close()
+            asked = stack.enter_context(_asked(line, python, asked.rest.split()[0]))
+        if asked.state != "ready":
+            raise _not_ready(line.host, python, asked.state, asked.rest)
+        version, folder = asked.rest.split(" ", 1)
+        if tuple(int(part) for part in version.split(".")) < _OLDEST:
+            raise UnsupportedError(
+                f"{line.host}: {python} is Python {version}, the worker needs "
+                f"{'.'.join(map(str, _OLDEST))} or newer",
+                fix="name another: --python /usr/bin/python3",
+            )
+        yield Hold(folder, asked.connection, asked.stderr)
+
+
+@contextlib.contextmanager
+def _asked(line: Ssh, python: str, ends: str) -> Iterator[_Asked]:
+    argv = line.argv(scripts.HOLD, python, _who(), scripts.VERSION, ends, master=True)
+    with (
+        tempfile.TemporaryFile() as stderr,
+        worker_process.started(argv, None, stderr) as process,
+    ):
+        try:
+            state, _, rest = _answer(process, line.host, stderr).partition(" ")
+            yield _Asked(state, rest, process, stderr)
+        finally:  # the board takes our folder away when its stdin ends
+            assert process.stdin is not None
+            process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=_GOODBYE_S)
+
+
+def _answer(process: subprocess.Popen[bytes], host: str, stderr: IO[bytes]) -> str:
+    assert process.stdout is not None
+    try:
+        for line in worker_process.lines(process.stdout, _ANSWER_S):
+            if line.startswith(scripts.MARK):
+                return line[len(scripts.MARK) :].decode("utf-8", errors="replace").strip()
+    except MeasurementError as error:
+        raise EdgeDeployError(
+            f"{host} has not answered within {_ANSWER_S:g} s",
+            fix=f"see what its shell waits for: ssh {host} true",
+        ) from error
+    code = process.wait()
+    raise ssh.failed(host, code, worker_process.tail(stderr))
+
+
+def _not_ready(host: str, python: str, state: str, rest: str) -> EdgeDeployError:
+    """Return the error for a board that cannot be held, by what it said."""
+    if state == "held":
+        pid, _, who = rest.partition(" ")
+        return EdgeDeployError(
+            f"{host} is being measured by {who}; two at once would disturb each other",
+            fix=f"wait until that is done; if nobody is there any more: ssh {host} kill {pid}",
+        )
+    if state == "not-freed":
+        return EdgeDeployError(
+            f"{host} is marked as measured by {rest.partition(' ')[2]}, who is gone, and the mark "
+            "cannot be removed",
+            fix=f"remove it: ssh -t {host} sudo rm {scripts.LOCK}",
+        )
+    if state == "missing":
+        return MissingDependencyError(
+            f"{host} has no {rest}", fix=f"install it: ssh -t {host} sudo apt-get install {rest}"
+        )
+    if state == "no-python":
+        return MissingDependencyError(
+            f"{host} has no {python}",
+            fix=f"install it: ssh -t {host} sudo apt-get install python3; or name another: "
+            "--python /usr/bin/python3",
+        )
+    if state == "bad-python":
+        return MissingDependencyError(
+            f"{host}: {python} does not start: {rest}",
+            fix="name another: --python /usr/bin/python3",
+        )
+    return FileError(
+        f"{host} has no room for a folder: {rest}",
+        fix=f"free space there, see: ssh {host} df -h /tmp",
+    )
+
+
+def _who() -> str:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return f"{_user()} process {_process(os.getpid())} since {now:%Y-%m-%d %H:%M} UTC"
+
+
+def _user() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _process(pid: int) -> str:
+    """Return a process's number together with that of its namespace: containers count anew."""
+    try:
+        return f"{pid}.{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116 -- a link to no file
+    except OSError:
+        return str(pid)
+
+
+def _is_gone(held: str) -> bool:
+    """Return whether a dead process of ours held it: ``"4242 me@here process 17.40 since …"``."""
+    found = re.match(r"\d+ (\S+) process (\d+)\S* ", held)
+    if found is None or found.group(1) != _user():
+        return False
+    pid = int(found.group(2))
+    if f" process {_process(pid)} " not in held:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
