@@ -36,6 +36,7 @@ def replacing(target: Path) -> Iterator[Path]:
         FileError: The folder cannot be written to, or the disk is full; ``target`` is as before.
     """
     temporary = None
+    ours = not target.parent.exists()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(target)
@@ -56,6 +57,9 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+        if ours:
+            with contextlib.suppress(OSError):  # it holds the artifact, unless that failed
+                target.parent.rmdir()
 
 
 def write_manifest(folder: Path, built: Built, about: Mapping[str, Any]) -> None:

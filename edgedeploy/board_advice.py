@@ -182,8 +182,9 @@ def _toolkit(here: Here, software: Software, interpreter: Interpreter | None) ->
             f"TensorRT's module is for Python {python} here, edgedeploy's commands need 3.10 or "
             "newer; its folders runtime, meters and worker need 3.6",
             f"on a PC: edgedeploy build --backend trt --device {device.name}{named}; copy the "
-            "artifact and the folder edgedeploy/runtime to the board, and there build the engine: "
-            "python3 -m runtime.trt_rebuild ARTIFACT (docs/jetson.md)",
+            "artifact, and edgedeploy/__init__.py, runtime, meters and worker as edgedeploy/…, to "
+            "the board, and there build the engine: python3 -m edgedeploy.runtime.trt_rebuild "
+            "ARTIFACT (docs/jetson.md)",
         )
     elif interpreter is not None and interpreter.version != version[:2]:
         own = ".".join(str(part) for part in interpreter.version)

@@ -115,7 +115,7 @@ def _result(
     target: Path, manifest: manifests.Manifest, processor: Cpu | None, *, up_to_date: bool
 ) -> BuildResult:
     """Return what was built, with what is known of its use on ``processor``."""
-    if processor is None:
+    if processor is None or manifest.waiting:
         return BuildResult(target, up_to_date=up_to_date, manifest=manifest)
     found = target.parent.glob(f"{manifest.backend}-*/{manifests.MANIFEST}")
     siblings = sorted(str(path.parent) for path in found if path.parent != target)

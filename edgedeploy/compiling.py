@@ -98,7 +98,10 @@ def _compile(
             digits = trt_cache.digits(backend.version())
             cache = preparing.calibration_cache(data, calibration, version=digits)
             path.with_name(trt_build.CACHE).write_bytes(cache)
-        built = backend.build(path, spec, folder, progress=progress)
+        try:
+            built = backend.build(path, spec, folder, progress=progress)
+        except BuildError as error:
+            raise BuildError(f"{model.path}: {error.problem}", fix=error.fix) from error
     about: dict[str, Any] = {"runs": dict(built.runs)}
     if spec.precision is Precision.INT8:
         about |= _in_integers(data, form, built)

@@ -130,7 +130,10 @@ def _dla_fix(device: Device, without: str) -> str:
     older = next((row for row in device.jetpacks if row.dla), None)
     if older is None:
         return without
-    return f"{without}; or use JetPack {older.jetpack} with its TensorRT {older.tensorrt}"
+    return (
+        f"{without}; or, where the board has JetPack {older.jetpack} with TensorRT "
+        f"{older.tensorrt}: --jetpack {older.jetpack}"
+    )
 
 
 def look(

@@ -77,3 +77,10 @@ def _write_and_raise(target: Path, error: BaseException) -> None:
     with artifact.replacing(target) as folder:
         (folder / "model.onnx").write_text("new")
         raise error
+
+
+def test_a_failed_build_leaves_no_empty_folder_of_its_model(tmp_path: Path) -> None:
+    target = artifact.place(tmp_path, "m", "ort", "fp32")
+    with pytest.raises(RuntimeError), artifact.replacing(target):
+        raise RuntimeError("refused")
+    assert list(tmp_path.iterdir()) == []

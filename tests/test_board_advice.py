@@ -73,7 +73,7 @@ def test_board_with_an_old_python_is_built_for_on_a_pc(
     text = _advise(tmp_path, tree)
     assert f"TensorRT's module is for Python {python} here" in text
     assert command in text
-    assert "python3 -m runtime.trt_rebuild ARTIFACT" in text
+    assert "python3 -m edgedeploy.runtime.trt_rebuild ARTIFACT" in text
 
 
 def test_release_that_the_table_does_not_know_is_said(tmp_path: Path) -> None:

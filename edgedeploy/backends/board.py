@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedeploy.backends import operators, source_nodes
 from edgedeploy.errors import UsageError
 from edgedeploy.runtime import trt_build, trt_dialects
 from edgedeploy.source_forms import SourceForm, trt_form
@@ -65,8 +66,15 @@ class Board:
     def build(
         self, source: Path, spec: BuildSpec, folder: Path, *, progress: Steps = no_steps
     ) -> Built:
-        """Keep the source, and what belongs to it, for the board."""
+        """Keep the source, and what belongs to it, for the board.
+
+        Raises:
+            BuildError: The board's TensorRT will not read it: an operator that it does not have,
+                or uint8.
+        """
         del progress  # it takes no time
+        source_nodes.refuse_uint8(source)
+        operators.refuse_unknown(source, self._dialect)
         files = [trt_build.SOURCE]
         (folder / trt_build.SOURCE).write_bytes(source.read_bytes())
         if self.source_form(spec).corrected:

@@ -59,7 +59,13 @@ def candidates(spec: BuildSpec) -> tuple[BuildSpec, ...]:
         return (spec,)
     dla = spec.trt.dla_core is not None
     modes = trt_dialects.int8_modes(trt_dialects.of(trt), dla=dla)
-    if len(modes) > 1 and cuda_memory.find_gpu() is None:
+    if len(modes) == 1:
+        raise UsageError(
+            f"--tune compares INT8 modes, and {trt_dialects.title(trt_dialects.of(trt))} has "
+            f"{modes[0]} only{' on a DLA' if dla else ''}",
+            fix="leave --tune out",
+        )
+    if cuda_memory.find_gpu() is None:
         raise UsageError(
             f"--tune compares the INT8 modes {', '.join(modes)} on the GPU, and none is here",
             fix="leave --tune out, or build on the machine with the GPU",

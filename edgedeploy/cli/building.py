@@ -241,7 +241,8 @@ def _specs(
             fix="add --int8, or leave --x86 out",
         )
     if trt and backend != "trt":
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in trt)
+        names = {"optimization_level": "opt-level"}
+        flags = ", ".join(f"--{names.get(name, name).replace('_', '-')}" for name in trt)
         raise UsageError(
             f"{flags} is for TensorRT, and backend {backend!r} was asked for",
             fix="leave it out, or pass --backend trt",

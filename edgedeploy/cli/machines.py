@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgedeploy.cli.output import JsonFlag, print_json, print_table
+from edgedeploy.errors import UsageError
 
 if TYPE_CHECKING:
     from edgedeploy.devices import Device
@@ -37,6 +38,11 @@ def doctor(
     """Say what this machine is, what runs here, whether INT8 helps, and what is missing."""
     from edgedeploy import doctor as examination
 
+    if root is not None and not (root / "etc").is_dir():
+        raise UsageError(
+            f"{root} is not the root of a Linux system: it has no folder etc",
+            fix="pass where the card or container is mounted, e.g. --root /media/you/APP",
+        )
     where = "/" if root is None else str(root)
     diagnosis = examination.examine(where, elsewhere=root is not None, measure=measure)
     document = examination.to_json(diagnosis)

@@ -68,6 +68,7 @@ def command(
     from edgedeploy.trtexec import artifacts, commands
 
     manifest = manifests.read(str(artifact))
+    manifests.verify(str(artifact), manifest)
     spec = commands.CommandSpec(
         program=trtexec,
         folder=str(artifact) if at is None else at,

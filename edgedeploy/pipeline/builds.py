@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy import building, devices, model_file
 from edgedeploy.calibration import files as calibrations
-from edgedeploy.errors import EdgeDeployError, FileError, UsageError
+from edgedeploy.errors import EdgeDeployError, FileError, UnsupportedError, UsageError
 from edgedeploy.meters import cpu
 from edgedeploy.pipeline.places import ARTIFACTS, CALIBRATIONS, Failure
 from edgedeploy.types import BuildSpec, Precision, Target, no_steps
@@ -84,7 +84,7 @@ def find_target(device: str | None, jetpack: str | None = None) -> Target | None
 
     Raises:
         UnknownNameError: There is no such board.
-        UnsupportedError: It has no TensorRT.
+        UnsupportedError: It has no TensorRT, or one that is too old.
         UsageError: It has no such JetPack, or a JetPack is given without a board.
     """
     if device is None:
@@ -98,6 +98,13 @@ def find_target(device: str | None, jetpack: str | None = None) -> Target | None
     if board.name == devices.here().device.name or board.compute_capability is None:
         return None
     release = devices.release(board, jetpack)
+    if release.dialect is None:
+        raise UnsupportedError(
+            f"JetPack {release.jetpack} of {board.title} has TensorRT {release.tensorrt}, 8.2 is "
+            "the oldest that is supported",
+            fix=f"update the board to JetPack {board.jetpacks[0].jetpack}; edgedeploy devices "
+            f"{board.name} lists them",
+        )
     return Target(
         device=board.name,
         jetpack=release.jetpack,

@@ -93,3 +93,11 @@ class MeasurementError(EdgeDeployError):
 
 class EdgeDeployWarning(UserWarning):
     """What was asked for is done, and its answers may be worse than on other machines."""
+
+
+def no_numpy() -> MissingDependencyError:
+    """Return the error of a Python without NumPy, which all that travels to boards needs."""
+    return MissingDependencyError(
+        "this Python has no NumPy",
+        fix="on a Jetson: sudo apt-get install python3-numpy; elsewhere: pip install numpy",
+    )

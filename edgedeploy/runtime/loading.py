@@ -176,8 +176,12 @@ def _rebuilt(candidate: Candidate, refused: ArtifactError) -> Candidate:
 
     Raises:
         ArtifactError: It holds nothing to build from.
+        UnsupportedError: There is no GPU.
     """
-    from . import trt_rebuild  # a machine that only runs engines does without the builder's side
+    from . import (  # a machine that only runs engines does without the builder's side
+        cuda_memory,
+        trt_rebuild,
+    )
 
     told = candidate.manifest
     if manifest.SOURCE not in [info.name for info in told.files]:
@@ -185,6 +189,7 @@ def _rebuilt(candidate: Candidate, refused: ArtifactError) -> Candidate:
             f"{refused.problem}; it cannot be rebuilt, for it has no {manifest.SOURCE}",
             fix=refused.fix,
         ) from refused
+    cuda_memory.open_gpu()  # an engine that nothing here can run is not built
     known = trt_rebuild.rebuild(candidate.folder)
     complete = known._replace(preprocessing=told.preprocessing, labels=told.labels)
     return candidate._replace(manifest=complete)

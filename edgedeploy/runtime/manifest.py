@@ -117,16 +117,37 @@ def read(folder: str) -> Manifest:
                 fix="update edgedeploy, or build the artifact again with this version",
             )
         return _parse(document)
-    except FileNotFoundError:
-        raise ArtifactError(
-            f"{folder} is no artifact: it has no {MANIFEST}",
-            fix="build one with: edgedeploy build MODEL --backend ort",
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise _no_artifact(str(folder)) from None
     except _DAMAGED as error:
         raise ArtifactError(
             f"{path} is damaged: {type(error).__name__}: {error}",
             fix="build the artifact again",
         ) from error
+
+
+def _no_artifact(folder: str) -> ArtifactError:
+    """Say what a path is that is no artifact, and where there is one."""
+    if os.path.isfile(folder):
+        return ArtifactError(
+            f"{folder} is a file, an artifact is a folder with a {MANIFEST}",
+            fix="name the folder, e.g. build/MODEL/ort-int8; build one of a model with: edgedeploy "
+            "build MODEL --backend ort",
+        )
+    try:
+        inner = sorted(os.listdir(folder))
+    except OSError:
+        return ArtifactError(
+            f"{folder} is no artifact: there is no such folder",
+            fix="name an artifact's folder, e.g. build/MODEL/ort-int8",
+        )
+    found = [name for name in inner if os.path.isfile(os.path.join(folder, name, MANIFEST))]
+    return ArtifactError(
+        f"{folder} is no artifact: it has no {MANIFEST}",
+        fix="name one of those in it: " + ", ".join(os.path.join(folder, name) for name in found)
+        if found
+        else "build one with: edgedeploy build MODEL --backend ort",
+    )
 
 
 def verify(folder: str, manifest: Manifest) -> None:

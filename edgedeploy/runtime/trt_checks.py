@@ -1,9 +1,9 @@
 """Whether an engine loads here, known before TensorRT is asked, and how to build one that does."""
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 from .cuda_device import Gpu
-from .errors import ArtifactError
+from .errors import ArtifactError, UnsupportedError
 from .manifest import SOURCE, Manifest
 
 _AMPERE = 8
@@ -81,12 +81,42 @@ def check_gpu(folder: str, manifest: Manifest, here: Gpu) -> None:
 def rebuild_fix(folder: str, manifest: Manifest) -> str:
     """Say how to build this artifact's engine on this machine."""
     if has_source(manifest):
+        where = (
+            f"on {manifest.runs_on.get('device') or 'the board'}" if manifest.waiting else "here"
+        )
         # the name under which this folder of ours was imported, on a board perhaps another
         return (
-            f"build its engine here, from its {SOURCE}: python3 -m "
+            f"build its engine {where}, from its {SOURCE}: python3 -m "
             f"{__package__}.trt_rebuild {folder} (or load it with Runtime.load(path, rebuild=True))"
         )
     return f"it has no {SOURCE} to build from; build it from the model: {command(manifest)}"
+
+
+def check_target(folder: str, manifest: Manifest, library: str, here: Optional[Gpu]) -> None:
+    """Refuse to build the engine of an artifact that waits for another machine.
+
+    Args:
+        folder: The artifact.
+        manifest: Of it.
+        library: ``"tensorrt"`` or ``"tensorrt_rtx"``, which would build.
+        here: The GPU of this machine, or None.
+
+    Raises:
+        UnsupportedError: It was prepared for another library or compute capability.
+    """
+    if not manifest.waiting:
+        return
+    wanted = (manifest.runs_on.get("library"), manifest.runs_on.get("compute_capability"))
+    found = (library, None if here is None else here.compute_capability)
+    if wanted != found:
+        board = manifest.runs_on.get("device") or "another board"
+        gpu = "no GPU" if here is None else f"{here.name} ({here.compute_capability})"
+        raise UnsupportedError(
+            f"{folder} waits for {board} (compute capability {wanted[1]}, {wanted[0]}), this "
+            f"machine has {gpu} and {library}",
+            fix=f"copy it to the {board} and build its engine there; for this machine: "
+            f"{command(manifest)}",
+        )
 
 
 def has_source(manifest: Manifest) -> bool:

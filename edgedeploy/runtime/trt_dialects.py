@@ -90,6 +90,16 @@ DIALECTS = (
 )
 
 
+def title(dialect: Dialect) -> str:
+    """Return what to call a generation in a message.
+
+    Example:
+        >>> title(find("8.5")), title(find("rtx"))
+        ('TensorRT 8.5', 'TensorRT-RTX')
+    """
+    return "TensorRT-RTX" if dialect.name == "rtx" else f"TensorRT {dialect.name}"
+
+
 def find(name: str) -> Dialect:
     """Return the dialect called ``name``.
 
@@ -149,7 +159,7 @@ def int8_modes(dialect: Dialect, *, dla: bool = False) -> Tuple[str, ...]:
         return dialect.int8
     if dialect.dla_int8 is None:
         raise UnsupportedError(
-            f"TensorRT of the generation {dialect.name} drives no DLA",
+            f"{title(dialect)} drives no DLA",
             fix="leave --dla-core out, or build with the TensorRT of a Jetson that has one",
         )
     return (dialect.dla_int8,)
@@ -172,8 +182,7 @@ def int8_mode(dialect: Dialect, asked: str = "auto", *, dla: bool = False) -> st
     if asked not in modes:
         where = "on a DLA " if dla else ""
         raise UnsupportedError(
-            f"INT8 mode {asked!r} was asked for, TensorRT of the generation {dialect.name} has "
-            f"{where}{' and '.join(modes)}",
+            f"INT8 mode {asked!r} was asked for, {title(dialect)} has {where}{' and '.join(modes)}",
             fix=f"pass --int8-mode {modes[0]}, or leave it out",
         )
     return asked

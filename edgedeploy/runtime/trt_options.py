@@ -48,8 +48,9 @@ def check(options: TrtOptions) -> TrtOptions:
     """
     low, best, high = options.batch
     if not 1 <= low <= best <= high <= _LARGEST_BATCH:
+        said = str(low) if low == best == high else f"{low},{best},{high}"
         raise UsageError(
-            f"the batch is {low},{best},{high}: smallest, best and largest must rise, from 1 to "
+            f"the batch is {said}: smallest, best and largest must rise, from 1 to "
             f"{_LARGEST_BATCH}",
             fix="pass one number, or three such as --batch 1,4,8",
         )
@@ -84,9 +85,10 @@ def from_json(document: Dict[str, Any]) -> TrtOptions:
         if "batch" in known:
             low, best, high = known["batch"]
             known["batch"] = (int(low), int(best), int(high))
-        return check(TrtOptions(**known))
+        options = TrtOptions(**known)
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"the TensorRT options {document!r} are damaged: {error}",
             fix="build the artifact again",
         ) from error
+    return check(options)

@@ -17,21 +17,28 @@ import sys
 import time
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from . import (
-    cuda_memory,
-    trt_api,
-    trt_build,
-    trt_dialects,
-    trt_options,
-    trt_progress,
-    trt_timing_cache,
-)
-from . import manifest as manifests
-from .cuda_device import Gpu
-from .errors import ArtifactError, EdgeDeployError, FileError, UnsupportedError
-from .manifest import SOURCE, Manifest
-from .trt_checks import command, has_source
-from .trt_options import TrtOptions
+from .errors import ArtifactError, EdgeDeployError, FileError, UnsupportedError, no_numpy
+
+try:
+    from . import (
+        cuda_memory,
+        trt_api,
+        trt_build,
+        trt_dialects,
+        trt_options,
+        trt_progress,
+        trt_timing_cache,
+    )
+    from . import manifest as manifests
+    from .cuda_device import Gpu
+    from .manifest import SOURCE, Manifest
+    from .trt_checks import check_target, command, has_source
+    from .trt_options import TrtOptions
+except ImportError as error:
+    if __name__ != "__main__" or error.name != "numpy":
+        raise
+    sys.stderr.write(f"error: {no_numpy()}\n")
+    sys.exit(no_numpy().exit_code)
 
 _STAGING = ".rebuild"
 _LOCK = ".rebuild.lock"
@@ -68,14 +75,17 @@ def rebuild(
         BuildError: TensorRT refused the source.
         FileError: The folder cannot be written to.
         MissingDependencyError: There is no TensorRT.
-        UnsupportedError: TensorRT cannot build here, or does not read what the source says.
+        UnsupportedError: TensorRT cannot build here, or does not read what the source says, or the
+            artifact waits for another board.
     """
     before = _buildable(folder)
     with _alone(folder):
         known = _buildable(folder)
         if known.raw != before.raw:
             return known  # another process has built it meanwhile
-        _build(folder, known, trt or trt_api.library(), find_gpu, progress)
+        found = trt or trt_api.library()
+        check_target(folder, known, found.__name__, find_gpu())
+        _build(folder, known, found, find_gpu, progress)
     return manifests.read(folder)
 
 
@@ -250,7 +260,7 @@ def main(arguments: List[str]) -> int:
         try:
             known = rebuild(folder, progress=_show)
         except EdgeDeployError as error:
-            sys.stderr.write(f"error: {error}\n")
+            sys.stderr.write(f"error: {folder}: {error}\n")
             return error.exit_code
         library, version = known.runs_on["library"], known.runs_on["library_version"]
         sys.stdout.write(f"{folder}: built by {library} {version}\n")

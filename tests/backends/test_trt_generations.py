@@ -66,7 +66,8 @@ def test_each_generation_gets_the_source_that_it_reads(generation: str, tmp_path
     assert shown(answers["fp16"]) == essence(fp16)
     assert shown(answers["dla"]) == essence(dla)
     modes = MODES[generation]
-    expected = f"--tune compares the INT8 modes {modes} on the GPU" if modes else "typed"
+    on_gpu = f"--tune compares the INT8 modes {modes} on the GPU"
+    expected = on_gpu if modes else "--tune compares INT8 modes, and TensorRT 11 has typed only"
     assert answers["tuned"].startswith(expected)
     assert "it needs an NVIDIA GPU" in answers["built"]
 

@@ -13,6 +13,7 @@ from edgedeploy.cli import app
 from edgedeploy.errors import EdgeDeployError
 from edgedeploy.runtime.runtime import Runtime
 from tests.cli.test_builds import here as here  # noqa: PLC0414 -- the fixture, by its name
+from tests.models import save, stem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +116,13 @@ def test_two_boards_have_folders_of_their_own(
         (("--backend", "trt", "--tune"), "--tune is about INT8", "--int8"),
         (("--backend", "trt", "--batch", "4,1,8"), "4,1,8", "--batch 1,4,8"),
         (("--backend", "trt", "--batch", "four"), "'four'", "--batch 1,4,8"),
-        (("--backend", "trt", "--batch", "0"), "0,0,0", "--batch 1,4,8"),
+        (("--backend", "trt", "--batch", "0"), "the batch is 0:", "--batch 1,4,8"),
+        (("--backend", "ort", "--opt-level", "3"), "--opt-level is for", "--backend trt"),
+        (
+            ("--backend", "trt", "--device", "jetson-nano", "--jetpack", "4.6"),
+            "JetPack 4.6 of Jetson Nano has TensorRT 8.0.1",
+            "JetPack 4.6.6",
+        ),
         (("--backend", "trt", "--workspace-mb", "0"), "workspace is 0", "256"),
         (
             ("--backend", "trt", "--int8", "--tune", "--device", "jetson-orin-nano"),
@@ -177,3 +184,43 @@ def test_a_sweep_leaves_out_what_waits_for_a_board_and_says_so_if_that_is_all(
     assert app.run(["eval", "--data", "images", "--class-offset", "0", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["evaluations"]
     assert [row["artifact"] for row in found] == ["build/stem/ort-fp32"]
+
+
+def test_what_the_boards_parser_does_not_read_is_refused_here_with_the_node(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = stem()
+    model.graph.node[1].CopyFrom(
+        onnx.helper.make_node("MyOp", ["c"], ["r"], name="dice", domain="com.acme")
+    )
+    model.opset_import.append(onnx.helper.make_opsetid("com.acme", 1))
+    save(model, here / "own.onnx")
+    error = fails(capsys, "build", "own.onnx", *NANO[1:], "--fp16")
+    assert "own.onnx: TensorRT 8.2 has no operator for MyOp 'dice'" in error["problem"]
+    assert not (here / "build" / "jetson-nano" / "own").exists()
+
+
+def test_a_source_without_its_engine_folder_says_what_is_in_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run([*NANO, "--fp16"]) == 0
+    capsys.readouterr()
+    error = fails(capsys, "trtexec", "command", "build/jetson-nano/stem")
+    assert "build/jetson-nano/stem/trt-fp16" in error["fix"]
+    error = fails(capsys, "trtexec", "command", "models/stem.onnx")
+    assert "models/stem.onnx is a file" in error["problem"]
+
+
+def test_trtexec_is_told_nothing_of_an_artifact_that_lacks_a_file(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = run(capsys, *NANO, "--fp16")
+    (here / found["path"] / "source.onnx").unlink()
+    assert "source.onnx" in fails(capsys, "trtexec", "command", found["path"])["problem"]
+
+
+def test_a_wrong_option_points_to_the_help_of_its_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = fails(capsys, "build", "--backend", "trt", "--opt-level", "9")
+    assert error["fix"] == "see edgedeploy build --help"

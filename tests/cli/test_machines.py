@@ -44,9 +44,10 @@ sudo apt-get dist-upgrade
 
 python: TensorRT's module is for Python 3.6 here, edgedeploy's commands need 3.10 or \
 newer; its folders runtime, meters and worker need 3.6
-  on a PC: edgedeploy build --backend trt --device jetson-nano; copy the artifact and \
-the folder edgedeploy/runtime to the board, and there build the engine: python3 -m \
-runtime.trt_rebuild ARTIFACT (docs/jetson.md)
+  on a PC: edgedeploy build --backend trt --device jetson-nano; copy the \
+artifact, and edgedeploy/__init__.py, runtime, meters and worker as edgedeploy/…, to the \
+board, and there build the engine: python3 -m edgedeploy.runtime.trt_rebuild ARTIFACT \
+(docs/jetson.md)
 
 memory: 685 of 3964 MiB are free, with 0 MiB of swap on a disk (zram, 1980 MiB, lies in \
 the same memory); a TensorRT build wants about 1146: 890 for CUDA's libraries and 256 of \
@@ -77,8 +78,9 @@ trt int8: the GPU of Jetson Nano has compute capability 5.3, without INT8 arithm
 python: TensorRT's module is for Python 3.6 here, edgedeploy's commands need 3.10 or \
 newer; its folders runtime, meters and worker need 3.6
   on a PC: edgedeploy build --backend trt --device jetson-nano --jetpack 4.6.6; copy the \
-artifact and the folder edgedeploy/runtime to the board, and there build the engine: \
-python3 -m runtime.trt_rebuild ARTIFACT (docs/jetson.md)
+artifact, and edgedeploy/__init__.py, runtime, meters and worker as edgedeploy/…, to the \
+board, and there build the engine: python3 -m edgedeploy.runtime.trt_rebuild ARTIFACT \
+(docs/jetson.md)
 """,
     "XAVIER_NX_JETPACK_5_1": """\
 device: jetson-xavier-nx (NVIDIA Jetson Xavier NX Developer Kit)
@@ -98,8 +100,9 @@ backends and sensors: not examined, these are the files of another machine
 python: TensorRT's module is for Python 3.8 here, edgedeploy's commands need 3.10 or \
 newer; its folders runtime, meters and worker need 3.6
   on a PC: edgedeploy build --backend trt --device jetson-xavier-nx --jetpack 5.1; copy \
-the artifact and the folder edgedeploy/runtime to the board, and there build the \
-engine: python3 -m runtime.trt_rebuild ARTIFACT (docs/jetson.md)
+the artifact, and edgedeploy/__init__.py, runtime, meters and worker as edgedeploy/…, to \
+the board, and there build the engine: python3 -m edgedeploy.runtime.trt_rebuild ARTIFACT \
+(docs/jetson.md)
 """,
     "ORIN_NANO_JETPACK_6_2": """\
 device: jetson-orin-nano (NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super)
@@ -195,9 +198,10 @@ def test_other_machines_files_are_not_mixed_with_this_machines_libraries(
     assert document["missing"] == []
 
 
-def test_folder_that_is_no_machine_is_local(
+def test_system_that_says_nothing_is_local(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "etc").mkdir()
     document = _examine(str(tmp_path), capsys)
     assert document["device"] == {"name": "local", "model": "unknown processor"}
     assert (document["board"], document["release"], document["tensorrt"]) == (None, None, None)
@@ -221,6 +225,9 @@ def test_card_of_a_board_that_is_off_is_enough(
 def test_other_machine_is_not_measured_and_must_be_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert app.run(["doctor", "--root", str(tmp_path)]) == 2
+    assert "is not the root of a Linux system" in capsys.readouterr().err
+    (tmp_path / "etc").mkdir()
     assert app.run(["doctor", "--measure", "--root", str(tmp_path)]) == 2
     assert "--measure times this machine" in capsys.readouterr().err
     assert app.run(["doctor", "--root", str(tmp_path / "nowhere")]) == 2
@@ -240,5 +247,6 @@ def test_no_file_of_another_machine_breaks_doctor(
     root = tmp_path / str(abs(hash(tuple(sorted(changes)))))
     tree = {**fake_trees.XAVIER_NX_JETPACK_5_1, **changes}
     plant(root, {name: data for name, data in tree.items() if data is not None})
+    (root / "etc").mkdir(parents=True, exist_ok=True)
     assert app.run(["doctor", "--root", str(root)]) == 0
     assert capsys.readouterr().out.startswith("device: ")

@@ -155,7 +155,7 @@ def test_driver_that_is_missing_is_told_before_anything_is_built(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pycuda.driver", FakeDriver(broken="init"))
     folder, _ = waiting_artifact(tmp_path)
-    with pytest.raises(UnsupportedError, match="it needs an NVIDIA GPU, and there is none"):
+    with pytest.raises(UnsupportedError, match="no NVIDIA GPU can be used here: cuInit"):
         load(folder, rebuild=True)
     assert tensorrt.seen.network is None
 

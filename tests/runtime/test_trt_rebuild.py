@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +20,6 @@ from tests.runtime import fake_engine, fake_trt
 from tests.runtime.fake_engine import FakeGpu
 from tests.runtime.fake_trt import LayerType
 from tests.runtime.trt_artifacts import waiting_artifact
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ORIN = Gpu("Orin", "8.7")
 CACHE = b"TRT-8502-EntropyCalibration2\ntensor0: 3c010204\n"
@@ -294,3 +294,38 @@ def test_processes_that_rebuild_at_once_leave_one_whole_artifact(tmp_path: Path)
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         assert len(set(pool.map(_rebuild_in_a_process, [folder] * 2))) == 1
     manifest.verify(folder, manifest.read(folder))
+
+
+@pytest.mark.parametrize(
+    ("library", "gpu", "has"),
+    [
+        ("tensorrt_rtx", None, "no GPU and tensorrt_rtx"),
+        ("tensorrt_rtx", Gpu("Orin", "8.7"), r"Orin \(8.7\) and tensorrt_rtx"),
+        ("tensorrt", Gpu("NVIDIA A100", "8.0"), r"NVIDIA A100 \(8.0\) and tensorrt"),
+    ],
+)
+def test_what_waits_for_a_board_is_not_built_for_another_machine(
+    tmp_path: Path, library: str, gpu: Gpu | None, has: str
+) -> None:
+    folder, before = waiting_artifact(tmp_path)
+    trt = fake_trt.Library("10.3.0")
+    trt.__name__ = library
+    with pytest.raises(UnsupportedError, match=f"this machine has {has}") as caught:
+        trt_rebuild.rebuild(folder, trt, find_gpu=lambda: gpu)
+    assert "compute capability 8.7, tensorrt" in caught.value.problem
+    assert "copy it to the jetson-orin-nano" in caught.value.fix
+    assert manifest.read(folder) == before
+
+
+def test_a_python_without_numpy_is_told_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError('gone', name='numpy')")
+    done = subprocess.run(
+        [sys.executable, "-m", "edgedeploy.runtime.trt_rebuild", "model"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(trt_rebuild.__file__).parents[2]}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: this Python has no NumPy")
+    assert "sudo apt-get install python3-numpy" in done.stderr
