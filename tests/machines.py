@@ -46,10 +46,10 @@ def cooler(number: int, kind: str, state: int) -> Tree:
     return {f"{folder}/type": f"{kind}\n", f"{folder}/cur_state": f"{state}\n"}
 
 
-def running_on(cpu: int) -> Tree:
-    """The calling thread, on a CPU."""
-    fields = ["0"] * 36 + [str(cpu)] + ["0"] * 13
-    return {"proc/thread-self/stat": f"77 (a) thread) {' '.join(['R', *fields[1:]])}\n"}
+def running_on(cpu: int, *, number: int = 77, state: str = "R") -> Tree:
+    """A thread of the process itself, on a CPU."""
+    fields = [state] + ["0"] * 35 + [str(cpu)] + ["0"] * 13
+    return {f"proc/self/task/{number}/stat": f"{number} (a) thread) {' '.join(fields)}\n"}
 
 
 def thread(number: int, *, waited_ns: int, preempted: int, migrated: int) -> Tree:

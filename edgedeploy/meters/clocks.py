@@ -15,6 +15,7 @@ _DEVFREQ = "sys/class/devfreq"
 _CPU = re.compile(r"cpu\d{1,6}", re.ASCII)
 # "57000000.gpu", "17000000.gv11b", "17000000.ga10b", "gpu-gpc-0" of Thor
 _GPU = re.compile(r"[0-9a-f]{1,16}\.(gpu|gm20b|gp10b|gv11b|ga10b)|gpu-gpc-\d", re.ASCII)
+_NUMBER = re.compile(r"\d{1,6}", re.ASCII)
 _CURRENT_CPU = 39 - 3  # of /proc/…/stat, behind the name's bracket: see proc(5)
 _FIXED = frozenset({"performance", "userspace"})
 # No processor of today passes 20 GHz: what a file says beyond it is nonsense.
@@ -97,18 +98,22 @@ def gpu(root: str = "/") -> Optional[Tuple[str, Clock]]:
 
 
 def working_cpu_mhz(root: str = "/") -> Optional[float]:
-    """Return the clock of the CPU that runs the calling thread; None where it is not told.
+    """Return the clock of the fastest CPU that runs a thread of this process now, if it is told.
 
     The other CPUs may idle at a slower one, which says nothing about the work.
 
     Args:
         root: Where the file system starts.
     """
-    stat = read_text(join(root, "proc/thread-self/stat")) or ""
-    words = stat.rpartition(")")[2].split()
-    if len(words) <= _CURRENT_CPU or not words[_CURRENT_CPU].isdigit():
-        return None
-    return _mhz(join(root, _CPUS, "cpu" + words[_CURRENT_CPU], "cpufreq/scaling_cur_freq"), 1e3)
+    tasks = join(root, "proc/self/task")
+    working = set()
+    for name in list_folder(tasks):
+        words = (read_text(join(tasks, name, "stat")) or "").rpartition(")")[2].split()
+        if len(words) > _CURRENT_CPU and words[0] == "R" and _NUMBER.fullmatch(words[_CURRENT_CPU]):
+            working.add("cpu" + words[_CURRENT_CPU])
+    paths = [join(root, _CPUS, name, "cpufreq/scaling_cur_freq") for name in sorted(working)]
+    clocks = [mhz for mhz in (_mhz(path, 1e3) for path in paths) if mhz is not None]
+    return max(clocks, default=None)
 
 
 def all_locked(clocks: List[Clock]) -> Optional[bool]:

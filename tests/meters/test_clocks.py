@@ -79,11 +79,14 @@ def test_a_machine_without_a_gpu_has_no_clock_of_one(tmp_path: Path) -> None:
     assert clocks.gpu(plant(tmp_path, {"sys/class/devfreq/57000000.gpu/name": "x"})) is None
 
 
-def test_the_working_cpu_is_the_one_that_runs_the_thread(tmp_path: Path) -> None:
+def test_the_working_cpu_is_the_fastest_that_runs_a_thread_of_this_process(tmp_path: Path) -> None:
     root = plant(
         tmp_path,
         running_on(3)
-        | cpufreq(0, 400_000, 400_000, 4_000_000, "x")
+        | running_on(1, number=78)
+        | running_on(0, number=79, state="S")
+        | cpufreq(0, 4_000_000, 400_000, 4_000_000, "x")
+        | cpufreq(1, 1_200_000, 400_000, 4_000_000, "x")
         | cpufreq(3, 3_900_000, 400_000, 4_000_000, "x"),
     )
     assert clocks.working_cpu_mhz(root) == 3900.0
@@ -110,4 +113,4 @@ def test_where_nothing_is_told_nothing_is_known(tmp_path: Path) -> None:
     assert clocks.cpus(str(tmp_path)) == {}
     assert clocks.gpu(str(tmp_path)) is None
     assert clocks.working_cpu_mhz(str(tmp_path)) is None
-    assert clocks.working_cpu_mhz(plant(tmp_path, {"proc/thread-self/stat": "1 (x) R 2"})) is None
+    assert clocks.working_cpu_mhz(plant(tmp_path, {"proc/self/task/1/stat": "1 (x) R 2"})) is None
