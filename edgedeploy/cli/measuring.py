@@ -10,7 +10,7 @@ import typer
 
 from edgedeploy.cli import options
 from edgedeploy.cli.output import JsonFlag, console, phases, print_json, print_skipped
-from edgedeploy.errors import EdgeDeployError
+from edgedeploy.errors import EdgeDeployError, MeasurementError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,9 @@ def profile(
     threads: options.Threads = None,
     resolution: options.Resolution = None,
     out: Annotated[Path, typer.Option("-o", help="Folder of the profiles.")] = Path("profiles"),
+    strict: Annotated[
+        bool, typer.Option(help="Exit with 7 if a verdict is not 'measured'.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Measure artifacts, each in a process of its own, and print the table."""
@@ -80,6 +83,8 @@ def profile(
     _print(records, as_json=json)
     if code := pipeline.sweep_code(failures):
         raise typer.Exit(code)
+    if strict:
+        _require_measured(records)
 
 
 def report(
@@ -101,6 +106,16 @@ def report(
     _print(records, as_json=json)
     if out is not None:
         print(f"written: {out}", file=sys.stderr)
+
+
+def _require_measured(records: Sequence[ProfileRecord]) -> None:
+    """Exit with the code of a measurement that is not to be trusted, if there is one."""
+    doubted = [record for record in records if record.level != "measured"]
+    for record in doubted:
+        name = " ".join(record.key[:3])
+        print(f"--strict: {name} is {record.level}: {'; '.join(record.reasons)}", file=sys.stderr)
+    if doubted:
+        raise typer.Exit(MeasurementError.exit_code)
 
 
 def _print(records: Sequence[ProfileRecord], *, as_json: bool) -> None:
