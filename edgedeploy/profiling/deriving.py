@@ -14,14 +14,13 @@ import numpy as np
 import edgedeploy
 from edgedeploy import stats
 from edgedeploy.errors import MeasurementError
-from edgedeploy.profiling import conditions, energy, records
+from edgedeploy.profiling import conditions, energy, records, scenarios
 from edgedeploy.profiling.verdict import judge
 from edgedeploy.worker import samples as encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgedeploy.profiling.conditions import Conditions
     from edgedeploy.profiling.records import ProfileRecord
     from edgedeploy.runtime.manifest import Manifest
     from edgedeploy.stats import Summary
@@ -36,6 +35,7 @@ def record(
     known: Mapping[str, Any] | None,
     *,
     scenario: str,
+    options: Mapping[str, Any] | None = None,
     created_s: float | None = None,
 ) -> ProfileRecord:
     """Derive the record of one run.
@@ -45,6 +45,7 @@ def record(
         manifest: Of the artifact.
         known: Its accuracy, or None.
         scenario: That was run.
+        options: Its settings, in full.
         created_s: Seconds since 1970; None: now.
 
     Raises:
@@ -52,7 +53,7 @@ def record(
     """
     now_s = time.time() if created_s is None else created_s  # noqa: TID251 -- a date, no duration
     try:
-        document = _document(result, manifest, known, scenario)
+        document = _document(result, manifest, known, scenario, options or {})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MeasurementError(
             f"the worker's result is not in this version's form: {type(error).__name__}: {error}",
@@ -63,13 +64,18 @@ def record(
 
 
 def _document(
-    result: Mapping[str, Any], manifest: Manifest, known: Mapping[str, Any] | None, scenario: str
+    result: Mapping[str, Any],
+    manifest: Manifest,
+    known: Mapping[str, Any] | None,
+    scenario: str,
+    options: Mapping[str, Any],
 ) -> dict[str, Any]:
     samples = _array(result["samples"])
     if not len(samples):
         raise ValueError("it holds no sample")
     summary = stats.summarise(samples / 1e6)
     seconds = result["window_ns"] / 1e9
+    found = scenarios.results(result, scenario, options)
     return {
         "model": manifest.model,
         "variant": manifest.variant,
@@ -81,6 +87,8 @@ def _document(
             "engine_device": result["runtime"]["device"],
             **result["environment"],
         },
+        "scenario_options": dict(options),
+        "scenario_results": found,
         "inside": result["inside"],
         "input_shape": result["input_shape"],
         "threads": result["runtime"]["threads"],
@@ -96,7 +104,7 @@ def _document(
         **energy.of(result, len(samples) * result["input_shape"][0]),
         "accuracy": known,
         "conditions": result["conditions"],
-        "verdict": _verdict(samples, summary, conditions.of(result, scenario, summary.p50)),
+        "verdict": _verdict(result, summary, scenario, tuple(scenarios.doubts(found, options))),
         "reasons": _reasons(summary, known, result),
         "samples_ns": result["samples"],
     }
@@ -147,9 +155,16 @@ def _stages(result: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _verdict(samples: Array, summary: Summary, around: Conditions) -> dict[str, Any]:
-    verdict = judge(samples, summary, around)
-    return {"level": verdict.level, "reasons": list(verdict.reasons)}
+def _verdict(
+    result: Mapping[str, Any], summary: Summary, scenario: str, doubts: tuple[str, ...]
+) -> dict[str, Any]:
+    """Judge the calls themselves; how long they waited for their turn is what was to be found."""
+    work = scenarios.work_ns(result)
+    if result["series"]:
+        summary = stats.summarise(work / 1e6)
+    verdict = judge(work, summary, conditions.of(result, scenario, summary.p50))
+    level = "suspect" if doubts and verdict.level == "measured" else verdict.level
+    return {"level": level, "reasons": [*doubts, *verdict.reasons]}
 
 
 def _reasons(

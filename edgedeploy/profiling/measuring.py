@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy import devices
-from edgedeploy.errors import UnsupportedError, UsageError
-from edgedeploy.profiling import accuracy, deriving, worker_process
+from edgedeploy import devices, stats
+from edgedeploy.errors import UsageError
+from edgedeploy.profiling import accuracy, deriving, settings, worker_process
 from edgedeploy.runtime import manifest as manifests
-from edgedeploy.worker.jobs import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,9 +29,17 @@ class ProfileSpec:
 
     Attributes:
         device: ``"auto"`` or ``"local"``: wherever the worker is; else the board it must be on.
-        scenario: ``"single"``: one image at a time, the next when the last is done.
+        scenario: How calls arrive. ``"single"``: one image at a time, the next when the last is
+            done; ``"multi"``: so from several streams at once; ``"offline"``: the batch size with
+            the best throughput; ``"server"``: at random; ``"camera"``: the newest frame.
         duration_s: Seconds that the timed calls last, at least.
         min_runs: Timed calls, at least.
+        percentile: The furthest that the record must have: the calls go on until there are enough
+            for it. One of p90, p95, p97, p99, p99.9.
+        streams: Calls at the same time: `multi` (None: 2) and `server` (None: 1).
+        rate: Queries a second on average: `server`, which needs it.
+        fps: Frames a second: `camera` (None: 30).
+        batches: Images per call to try, all of them: `offline` (None: 1, 2, 4, … while it gains).
         threads: CPU threads for the vendor's library; None: one per physical core.
         engine_device: The vendor's own device, e.g. OpenVINO's ``"GPU"``; None: what the artifact
             was built for.
@@ -42,14 +49,20 @@ class ProfileSpec:
         timeout_s: Seconds of silence after which the worker counts as stuck.
 
     Raises:
-        UsageError: A number is out of its range.
+        UsageError: A number is out of its range, or of no use in this scenario.
         UnsupportedError: There is no such scenario in this version.
+        UnknownNameError: There is no such percentile.
     """
 
     device: str = "auto"
     scenario: str = "single"
     duration_s: float = 10.0
-    min_runs: int = 64
+    min_runs: int = 1
+    percentile: str = "p90"
+    streams: int | None = None
+    rate: float | None = None
+    fps: float | None = None
+    batches: tuple[int, ...] | None = None
     threads: int | None = None
     engine_device: str | None = None
     side: tuple[int, int] | None = None
@@ -58,18 +71,34 @@ class ProfileSpec:
     timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
-        if self.scenario not in SCENARIOS:
-            raise UnsupportedError(
-                f"the scenario {self.scenario!r} was asked for, this version measures "
-                + ", ".join(map(repr, SCENARIOS)),
-                fix=f"use --scenario {SCENARIOS[0]}",
-            )
         if not 0 <= self.duration_s <= 86400 or self.min_runs < 1 or not self.timeout_s > 0:
             raise UsageError(
                 f"cannot time {self.min_runs} runs for {self.duration_s} s "
                 f"with {self.timeout_s} s of patience",
                 fix="pass at least 1 run, a duration of 0 to 86400 s and a patience above 0",
             )
+        settings.share_of(self.percentile)
+        settings.check(self.scenario, self.own_settings, self.duration_s)
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """The settings of this scenario alone that were asked for."""
+        asked = {name: getattr(self, name) for name in settings.BELONGS_TO}
+        return {name: value for name, value in asked.items() if value is not None}
+
+    @property
+    def least_runs(self) -> int:
+        """Timed calls, at least, for the percentile too."""
+        return max(self.min_runs, stats.required_samples(settings.share_of(self.percentile)))
+
+    def options(self) -> dict[str, Any]:
+        """Return what a record says of the scenario: every setting that it ran with."""
+        return {
+            "duration_s": self.duration_s,
+            "percentile": self.percentile,
+            "min_runs": self.least_runs,
+            **settings.complete(self.scenario, self.own_settings, self.seed),
+        }
 
 
 def profile(
@@ -117,7 +146,7 @@ def profile(
     else:
         result, manifest = board.profile(artifact, job, timeout_s=spec.timeout_s, on_event=on_event)
         known = accuracy.find(artifact, manifest, shipped_accuracy)  # it may have been built there
-    return deriving.record(result, manifest, known, scenario=spec.scenario)
+    return deriving.record(result, manifest, known, scenario=spec.scenario, options=spec.options())
 
 
 def _job(artifact: Path, spec: ProfileSpec) -> dict[str, Any]:
@@ -130,6 +159,7 @@ def _job(artifact: Path, spec: ProfileSpec) -> dict[str, Any]:
         "side": spec.side,
         "scenario": spec.scenario,
         "duration_s": spec.duration_s,
-        "min_runs": spec.min_runs,
+        "min_runs": spec.least_runs,
         "seed": spec.seed,
+        **settings.complete(spec.scenario, spec.own_settings),
     }

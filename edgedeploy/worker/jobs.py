@@ -8,6 +8,8 @@ from .timing import WarmUp
 
 SCENARIOS = ("single", "multi", "offline", "server", "camera")
 MOST_STREAMS = 64
+FRAME = (480, 640)
+"""Height and width of what `camera` sees."""
 MOST_QUERIES = 10000000
 """What a run may hold: as many arrivals are drawn before it begins."""
 

@@ -9,7 +9,7 @@ from ..runtime import cpu
 from ..runtime.runtime import Runtime
 from . import scenarios, timing
 from .answers import HERE, Host, Taken, Tick
-from .jobs import ProfileJob
+from .jobs import FRAME, ProfileJob
 from .samples import encode
 from .scenarios import Step
 from .timing import Call, Samples, Warmed
@@ -21,7 +21,6 @@ _INSIDE = {
     "camera": ("preprocess", *INSIDE, "postprocess"),
 }  # type: Dict[str, Tuple[str, ...]]
 
-FRAME = (480, 640)
 _FRAMES = 4
 _TOP = 5
 _LARGEST_BATCH = 128

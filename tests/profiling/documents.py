@@ -26,6 +26,9 @@ def raw_result(ns: Sequence[int] = (1_000_000, 1_010_000) * 500, **changes: Any)
         "samples": encode(array("q", ns)),
         "count": len(ns),
         "window_ns": 2 * sum(ns),
+        "series": {},
+        "facts": {},
+        "steps": [],
         "timer_ns": 50,
         "warm_up": {"settled": True, "runs": 30, "seconds": 0.3},
         "overhead": {

@@ -82,5 +82,56 @@ def test_impossible_wishes_are_refused(wishes: dict[str, Any]) -> None:
 
 
 def test_a_scenario_of_another_version_is_unsupported() -> None:
-    with pytest.raises(UnsupportedError, match=r"'camera' was asked for.*'single'"):
-        ProfileSpec(scenario="camera")
+    with pytest.raises(UnsupportedError, match=r"'burst' was asked for.*'single'.*'camera'"):
+        ProfileSpec(scenario="burst")
+
+
+@pytest.mark.parametrize(
+    ("percentile", "runs"), [("p90", 64), ("p95", 130), ("p97", 219), ("p99", 662), ("p99.9", 6636)]
+)
+def test_the_wanted_percentile_says_how_many_calls_there_are(percentile: str, runs: int) -> None:
+    assert ProfileSpec(percentile=percentile).least_runs == runs
+    assert ProfileSpec(percentile=percentile, min_runs=9000).least_runs == 9000
+
+
+def test_a_percentile_that_no_record_has_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(UnknownNameError, match="no percentile is called 'p98'") as caught:
+        ProfileSpec(percentile="p98")
+    assert "'p99'" in caught.value.fix
+
+
+def test_a_record_says_what_was_asked(artifact: Path) -> None:
+    record = measuring.profile(artifact, ProfileSpec(duration_s=0, percentile="p97", threads=1))
+    assert record.document["scenario_options"] == {
+        "duration_s": 0,
+        "percentile": "p97",
+        "min_runs": 219,
+        "seed": 0,
+    }
+    assert record.document["scenario_results"] == {}
+    assert record.document["latency_ms"]["count"] >= 219
+    assert record.document["latency_ms"]["bounds"]["p97"] is not None
+    assert record.document["latency_ms"]["bounds"]["p99"] is None
+
+
+@pytest.mark.parametrize(
+    ("scenario", "wishes", "problem"),
+    [
+        ("single", {"streams": 2}, "--streams is a setting of the scenario multi and server"),
+        ("offline", {"rate": 5.0}, "--rate is a setting of the scenario server, offline was"),
+        ("server", {"rate": 5.0, "fps": 5.0}, "--fps is a setting of the scenario camera"),
+        ("multi", {"batches": (1,)}, "--batches is a setting of the scenario offline"),
+        ("server", {}, "server needs to know how many queries"),
+        ("server", {"rate": float("nan")}, "--rate is nan, it must be 0.1 to 100000"),
+        ("camera", {"fps": 0.0}, "--fps is 0, it must be 0.1 to"),
+        ("camera", {"fps": 1e5, "duration_s": 3600.0}, "3600 s of that are more than"),
+        ("multi", {"streams": 65}, "--streams is 65, it must be 1 to 64"),
+        ("offline", {"batches": (1, 2000)}, "--batches is 1, 2000, it must be 1 to 1024"),
+        ("offline", {"batches": ()}, "--batches is empty"),
+    ],
+)
+def test_settings_that_make_no_sense_in_a_scenario_are_refused(
+    scenario: str, wishes: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(UsageError, match=problem):
+        ProfileSpec(scenario=scenario, **wishes)
