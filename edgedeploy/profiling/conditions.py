@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # How the system reacts between two frames is part of what these scenarios measure.
 _PACED = ("camera", "server")
+# As `edgedeploy.meters.windows` puts it. A window too short for a sensor is no gap of it.
+_GAP = re.compile(r"[\w-]+ gave nothing from [\d.-]+ s to [\d.-]+ s of the window", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +87,7 @@ def of(result: Mapping[str, Any], scenario: str, call_ms: float | None) -> Condi
 
     Args:
         result: As `edgedeploy.worker.profiling.profile` returns it; what an older worker does not
-            tell counts as not known. ``power_gap`` says in words what the power sensor missed.
+            tell counts as not known.
         scenario: That was run.
         call_ms: Median latency of a call.
 
@@ -114,7 +117,7 @@ def of(result: Mapping[str, Any], scenario: str, call_ms: float | None) -> Condi
         # the stages are those of one call after another
         gpu_ms=_gpu_ms(result) if scenario == "single" else None,
         call_ms=call_ms,
-        sensor_gap=result.get("power_gap"),
+        sensor_gap=_sensor_gap(result["energy_reason"]),
         **_clock(seen, str(result["runtime"]["device"])),
         **_heat(seen),
     )
@@ -173,6 +176,12 @@ def _gpu_ms(result: Mapping[str, Any]) -> float | None:
     if not stages:
         return None
     return sum(stats.percentile(np.array(times), 0.5) for times in stages.values())
+
+
+def _sensor_gap(reason: str | None) -> str | None:
+    """Return what a sensor missed of the window; None if it missed nothing, or there is none."""
+    gap = _GAP.match(reason or "")
+    return gap.group() if gap else None
 
 
 def _rate(count: int | None, seconds: float) -> float | None:

@@ -4,6 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edgedeploy.meters.integrating import Span
+from edgedeploy.meters.sampler import Recording
+from edgedeploy.meters.sources import SOURCES
+from edgedeploy.meters.windows import evaluate
 from edgedeploy.profiling import conditions
 from edgedeploy.profiling.conditions import Conditions
 from edgedeploy.worker.watching import Watch
@@ -88,6 +92,25 @@ def test_the_gpus_share_of_a_call_is_that_of_single_calls() -> None:
     result = raw_result(stages_ms={"h2d": [0.1] * 9, "compute": [0.2, 0.3, 9.0], "d2h": [0.1]})
     assert conditions.of(result, "single", 1.0).gpu_ms == pytest.approx(0.5)
     assert conditions.of(result, "server", 1.0).gpu_ms is None
+
+
+@pytest.mark.parametrize(
+    ("window", "gap"),
+    [
+        (Span(SECOND, 5 * SECOND), "tegrastats gave nothing from 1.00 s to 4.00 s of the window"),
+        (Span(SECOND, SECOND + 1000), None),
+    ],
+)
+def test_a_sensor_that_ends_leaves_a_gap_and_a_window_too_short_for_it_does_not(
+    window: Span, gap: str | None
+) -> None:
+    samples = Recording(
+        [i * SECOND // 10 for i in range(21)], {"VDD_IN": [4000] * 21}, {}, "it ended with code 1"
+    )
+    energy, reason = evaluate(samples, window, None, SOURCES["tegrastats"], "orin-nano")
+    assert energy is None
+    found = conditions.of(raw_result(energy_reason=reason), "single", 1.0)
+    assert found.sensor_gap == gap
 
 
 @pytest.mark.parametrize(
