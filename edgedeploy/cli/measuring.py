@@ -10,7 +10,7 @@ import typer
 
 from edgedeploy.cli import options
 from edgedeploy.cli.output import JsonFlag, console, phases, print_json, print_skipped
-from edgedeploy.errors import EdgeDeployError, MeasurementError
+from edgedeploy.errors import EdgeDeployError, MeasurementError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +36,28 @@ def profile(
     python: Annotated[
         Path | None, typer.Option(help="Interpreter that measures.", show_default="this one")
     ] = None,
-    scenario: Annotated[str, typer.Option(help="How calls arrive; single: one by one.")] = "single",
+    scenario: Annotated[
+        str, typer.Option(help="How calls arrive: single, multi, offline, server, camera.")
+    ] = "single",
     duration: Annotated[float, typer.Option(help="Seconds of timed calls, at least.")] = 10.0,
+    percentile: Annotated[
+        str, typer.Option(help="The furthest with enough calls: p90, p95, p97, p99, p99.9.")
+    ] = "p90",
+    streams: Annotated[
+        int | None, typer.Option(help="Calls at a time: multi, server.", show_default="2, 1")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Queries a second, at random times: server.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second: camera.", show_default="30")
+    ] = None,
+    batches: Annotated[
+        str | None,
+        typer.Option(
+            help="Batch sizes to try, e.g. 1,8: offline.", show_default="1, 2, 4, … while it gains"
+        ),
+    ] = None,
     threads: options.Threads = None,
     resolution: options.Resolution = None,
     out: Annotated[Path, typer.Option("-o", help="Folder of the profiles.")] = Path("profiles"),
@@ -56,6 +76,11 @@ def profile(
         duration_s=duration,
         threads=threads,
         scenario=scenario,
+        percentile=percentile,
+        streams=streams,
+        rate=rate,
+        fps=fps,
+        batches=None if batches is None else _sizes(batches),
         side=None if resolution is None else (resolution, resolution),
     )
     records: list[ProfileRecord] = []
@@ -93,7 +118,7 @@ def report(
         typer.Argument(help="Profiles, or folders of them.", show_default="all of ./profiles"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", help="Write Markdown here too, e.g. report.md.")
+        Path | None, typer.Option("-o", help="Write it here too: a .html, .md, .csv or .json file.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -116,6 +141,15 @@ def _require_measured(records: Sequence[ProfileRecord]) -> None:
         print(f"--strict: {name} is {record.level}: {'; '.join(record.reasons)}", file=sys.stderr)
     if doubted:
         raise typer.Exit(MeasurementError.exit_code)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--batches is {text!r}", fix="write numbers with commas, e.g. 1,2,4"
+        ) from error
 
 
 def _print(records: Sequence[ProfileRecord], *, as_json: bool) -> None:

@@ -1,0 +1,90 @@
+"""Each scenario as a user types it, end to end, on a model of a few multiply-adds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgedeploy.cli import app
+from tests.artifacts import write_artifact
+
+FLAGS: dict[str, list[str]] = {
+    "single": ["--percentile", "p97"],
+    "multi": ["--streams", "2"],
+    "offline": ["--batches", "1,4"],
+    "server": ["--rate", "1000"],
+    "camera": ["--fps", "500"],
+}
+FEWEST = {"single": 219}
+RESULTS: dict[str, set[str]] = {
+    "single": set(),
+    "multi": {"streams", "series_ns"},
+    "offline": {"batch", "steps"},
+    "server": {
+        "offered", "unanswered", "utilisation", "saturated", "wait_p50_ms", "work_p50_ms",
+        "series_ns",
+    },
+    "camera": {
+        "frames", "dropped", "deadline_ms", "deadline_misses", "wait_p50_ms", "work_p50_ms",
+        "series_ns",
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with one artifact."""
+    monkeypatch.chdir(tmp_path)
+    return write_artifact(tmp_path / "build" / "small" / "ort-fp32")
+
+
+@pytest.mark.usefixtures("here")
+def test_each_scenario_becomes_a_record_and_none_replaces_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for scenario, flags in FLAGS.items():
+        argv = ["--scenario", scenario, *flags, "--duration", "0.2", "--threads", "1", "--json"]
+        assert app.run(["profile", *argv]) == 0
+        (document,) = json.loads(capsys.readouterr().out)["profiles"]
+        _check(document, scenario)
+    assert app.run(["report", "--json"]) == 0
+    kept = json.loads(capsys.readouterr().out)["profiles"]
+    assert {record["scenario"] for record in kept} == set(FLAGS)
+    assert app.run(["report"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("small") for line in lines) == 5
+    assert any("camera, 500 fps" in line for line in lines)
+
+
+def _check(document: dict[str, Any], scenario: str) -> None:
+    assert document["scenario"] == scenario
+    assert document["latency_ms"]["count"] >= FEWEST.get(scenario, 64)
+    assert document["scenario_options"]["min_runs"] == FEWEST.get(scenario, 64)
+    assert set(document["scenario_results"]) == RESULTS[scenario]
+    assert document["window_s"] >= 0.1
+    assert document["throughput_ips"] > 0
+    assert document["memory_mb"]["uss"]["steady"] > 1
+    assert ("queue" in document["inside"]) == (scenario == "server")
+    assert ("preprocess" in document["inside"]) == (scenario == "camera")
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        (["--fps", "30"], "--fps is a setting of the scenario camera, single was asked for"),
+        (["--scenario", "server"], "pass --rate, e.g. --rate 50"),
+        (["--scenario", "offline", "--batches", "1;2"], "--batches is '1;2'"),
+        (["--scenario", "multi", "--streams", "0"], "--streams is 0, it must be 1 to 64"),
+        (["--percentile", "p42"], "no percentile is called 'p42'"),
+    ],
+)
+def test_flags_that_do_not_fit_the_scenario_are_refused(
+    capsys: pytest.CaptureFixture[str], argv: list[str], problem: str
+) -> None:
+    assert app.run(["profile", *argv]) == 2
+    assert problem in capsys.readouterr().err
+    assert not Path("profiles").exists()
