@@ -85,10 +85,11 @@ def from_json(document: Dict[str, Any]) -> TrtOptions:
         if "batch" in known:
             low, best, high = known["batch"]
             known["batch"] = (int(low), int(best), int(high))
-        options = TrtOptions(**known)
+        return check(TrtOptions(**known))
+    except UsageError:
+        raise
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"the TensorRT options {document!r} are damaged: {error}",
             fix="build the artifact again",
         ) from error
-    return check(options)

@@ -255,7 +255,7 @@ def test_ctrl_c_during_a_build_leaves_130_and_no_artifact(here: Path) -> None:
     assert done.returncode == 130
     assert "interrupted" in done.stderr
     assert "Traceback" not in done.stderr
-    assert list((here / "build" / "stem").iterdir()) == []
+    assert not (here / "build" / "stem").exists()
 
 
 def test_ctrl_c_during_a_calibration_leaves_130_and_no_file(here: Path) -> None:
