@@ -99,13 +99,3 @@ def _explain(tried: List[Tuple[str, SensorState]]) -> str:
         said = state.reason or "it does not give the rails that the module's power needs"
         lines.append(f"{name}: {said}" + (f" (fix: {state.fix})" if state.fix else ""))
     return "no sensor measured it: " + "; ".join(lines)
-
-
-def open_meter(
-    root: str = "/", runs_on: str = "cpu", library: Any = None
-) -> Tuple[Optional[EnergyMeter], Optional[str]]:
-    """Return the counters' meter and None, or None and why there is none."""
-    found = choose(root, runs_on, library=library)
-    if found.counted is not None:
-        return found.counted.meter, None
-    return None, found.reason or "sampled by another process: see edgedeploy.worker.power"

@@ -2,7 +2,8 @@
 
 Counted are the packages and the memory beside them. ``core`` and ``uncore`` are inside their
 package and ``psys`` contains everything, so neither is added; ``intel-rapl-mmio`` shows the
-packages of ``intel-rapl`` a second time, so one name counts once.
+packages of ``intel-rapl`` a second time, so one name counts once. Some kernels show the one counter
+of a package once for each of its dies: dies whose counters are the same count once.
 
 Source: Linux, Documentation/power/powercap/powercap.rst and
 Documentation/ABI/testing/sysfs-class-powercap.
@@ -10,7 +11,7 @@ Documentation/ABI/testing/sysfs-class-powercap.
 
 import re
 from functools import partial
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from .counters import Counter
 from .sysfs import SensorState, is_forbidden, join, list_folder, read_int, read_text
@@ -19,6 +20,7 @@ FOLDER = "sys/class/powercap"
 # "intel-rapl:0" is a package (or psys), "intel-rapl:0:1" a part of it.
 _ZONE = re.compile(r"(intel-rapl|intel-rapl-mmio):(\d+)(:\d+)?", re.ASCII)
 _PACKAGE = re.compile(r"package-\d+(-die-\d+)?", re.ASCII)
+_DIE = re.compile(r"(package-\d+)-die-\d+", re.ASCII)
 
 
 class _Zone(NamedTuple):
@@ -37,7 +39,7 @@ def energy_counters(root: str = "/") -> Tuple[List[Counter], SensorState]:
     Args:
         root: Where the file system starts.
     """
-    zones = _find_zones(root)
+    zones = _without_mirrors(_find_zones(root))
     if not zones:
         return [], SensorState(
             available=False,
@@ -79,3 +81,30 @@ def _find_zones(root: str) -> List[_Zone]:
             rail = f"{parent}/dram"
             found.setdefault(rail, _Zone(rail, path))
     return sorted(found.values())
+
+
+def _without_mirrors(zones: List[_Zone]) -> List[_Zone]:
+    """Return the zones without the dies, and their memory, that show another die's counter."""
+    firsts: Dict[str, _Zone] = {}
+    mirrors = set()
+    for zone in zones:
+        die = _DIE.fullmatch(zone.rail)
+        first = firsts.setdefault(die.group(1), zone) if die else zone
+        if first is not zone and _is_mirror(first, zone):
+            mirrors.add(zone.rail)
+    return [zone for zone in zones if zone.rail.partition("/")[0] not in mirrors]
+
+
+def _is_mirror(first: _Zone, other: _Zone) -> bool:
+    """Return whether two counters are one: what one says lies between two readings of the other.
+
+    The two are microseconds apart, in which a counter moves once at most; counters of their own
+    that have run since the machine's start do not meet so closely.
+    """
+    readings: List[Optional[int]] = [
+        read_int(join(zone.path, "energy_uj")) for zone in (first, other, first)
+    ]
+    before, between, after = readings
+    if before is None or between is None or after is None:
+        return False
+    return before <= between <= after

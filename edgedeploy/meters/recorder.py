@@ -127,10 +127,6 @@ class Recorder:
 
 def main(arguments: List[str], out: Optional[IO[str]] = None) -> int:
     """Record as ``arguments[0]``, an `Order` in JSON, says; return the exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    mark = parent.death_signal()
-    if mark is not None:
-        mark()
     order = Order(**json.loads(arguments[0]))
     answer = sys.stdout if out is None else out
     reader, reason = SOURCES[order.source].open(order.root, order.interval_ms)
@@ -156,5 +152,14 @@ def _say(out: IO[str], document: Dict[str, Any]) -> None:
     out.flush()
 
 
+def _end_with_parent() -> None:
+    """Let this process go without a word when it is interrupted or its parent dies."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    mark = parent.death_signal()
+    if mark is not None:
+        mark()
+
+
 if __name__ == "__main__":
+    _end_with_parent()
     sys.exit(main(sys.argv[1:]))

@@ -18,6 +18,7 @@ AS_ROOT = "run as root: sudo -E edgedeploy profile …"
 
 _CHUNK = 65536
 _LONGEST_LINE = 16384  # bytes; a real one has at most about 800
+_MOST_OTHERS = 20  # lines without a record at the start
 _SHOWN = 80
 _GOODBYE_S = 0.5
 _WANTS_ROOT = re.compile(r"\broot\b|sudo|permission|not permitted|denied", re.IGNORECASE)
@@ -60,6 +61,7 @@ class _Process(Reader):
         self._stdout = process.stdout
         self._buffer = b""
         self._records = 0
+        self._others = 0
         self._last_other = ""
         os.set_blocking(self._stdout.fileno(), False)
 
@@ -110,6 +112,9 @@ class _Process(Reader):
             record = tegrastats.parse_line(text)
         except FileError:
             self._last_other = _UNPRINTABLE.sub(" ", text).strip()[:_SHOWN] or self._last_other
+            self._others += 1
+            if self._others >= _MOST_OTHERS and not self._records:
+                self.ended = f"it was given up after {self._others} lines"
             return None
         self._records += 1
         return Sample(t_ns, record.rails_mw)

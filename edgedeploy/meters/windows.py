@@ -102,7 +102,7 @@ def _doubt(
     count = len(inside(series.t_ns, series.mw, span))
     if count < _LEAST_SAMPLES:
         return (
-            f"{source.name} gave {count} samples in {where} of {span.seconds:.3f} s, "
+            f"{source.name} gave too few samples ({count}) in {where} of {span.seconds:.3f} s, "
             f"{_LEAST_SAMPLES} are needed: measure for longer"
         )
     return None
@@ -117,7 +117,11 @@ def _idle(
     reason = _doubt(series, idle, source, ended, "the idle time")
     if reason is not None:
         return None, reason
-    return integrate(series.t_ns, series.mw, idle) / 1e3 / idle.seconds, None
+    times_ns = inside(series.t_ns, series.t_ns, idle)
+    quiet = Span(int(times_ns[0]), int(times_ns[-1]))  # the neighbours outside may be at work
+    if quiet.seconds == 0:
+        return None, f"all samples of the idle time came at once from {source.name}"
+    return integrate(series.t_ns, series.mw, quiet) / 1e3 / quiet.seconds, None
 
 
 def _rails_w(recording: Recording, window: Span, source: Source) -> Dict[str, float]:

@@ -1,4 +1,4 @@
-"""What surrounds the samples: versions, energy, and what else the machine does meanwhile."""
+"""What surrounds the samples: versions, and what else the machine does meanwhile."""
 
 import os
 import platform
@@ -7,9 +7,8 @@ from typing import Any, Dict, NamedTuple, Optional
 
 import numpy as np
 
-from ..meters import cpu, energy, process
+from ..meters import cpu, process
 from ..meters.board import BoardFacts
-from ..meters.counters import EnergyMeter
 from ..meters.sysfs import join, read_text
 from ..runtime.errors import UnsupportedError
 from .watching import Watch
@@ -23,13 +22,9 @@ class Seen(NamedTuple):
     Attributes:
         conditions: CPUs of the machine, how many of them others kept busy, load average, how
             often this process had to wait, and what `Watch` saw.
-        energy: An `EnergyReading`, or None.
-        energy_reason: Why there is none.
     """
 
     conditions: Dict[str, Any]
-    energy: Optional[Dict[str, Any]]
-    energy_reason: Optional[str]
 
 
 class Window:
@@ -38,28 +33,20 @@ class Window:
     Args:
         runs_on: What does the work: ``"cpu"`` or ``"gpu"``, a discrete one.
         root: Where the file system starts.
-        meter: In place of the one of this machine.
     """
 
-    def __init__(
-        self, runs_on: str = "cpu", root: str = "/", meter: Optional[EnergyMeter] = None
-    ) -> None:
+    def __init__(self, runs_on: str = "cpu", root: str = "/") -> None:
         self._root = root
-        self._meter, self._reason = meter, None  # type: Optional[EnergyMeter], Optional[str]
-        if meter is None:
-            self._meter, self._reason = energy.open_meter(root, runs_on)
         self._busy_s = None  # type: Optional[float]
         self._own_s = 0.0
         self._scheduling = process.scheduling(root)
         self._watch = Watch(root, runs_on)
 
     def open(self) -> None:
-        """Begin; the energy counters are read last."""
+        """Begin."""
         self._watch.start()
         self._scheduling = process.scheduling(self._root)
         self._busy_s, self._own_s = _busy_s(self._root), _own_s()
-        if self._meter is not None:
-            self._meter.start()
 
     def sample(self, seconds: float) -> None:
         """Look at clocks and throttling; about once a second, between two timed calls.
@@ -70,14 +57,11 @@ class Window:
         self._watch.sample(seconds)
 
     def close(self, window_ns: int) -> Seen:
-        """End; the energy counters are read first.
+        """End.
 
         Args:
             window_ns: Length of the window in between.
         """
-        reading = None if self._meter is None else self._meter.stop()
-        reason = self._reason if reading is None else reading.reason
-        measured = reading is not None and reading.joules is not None
         conditions = {
             "cpus": os.cpu_count() or 1,
             "other_cpus": self._other_cpus(window_ns),
@@ -86,7 +70,7 @@ class Window:
             "waits": self._waits(),
         }
         conditions.update(self._watch.stop(window_ns))
-        return Seen(conditions, dict(reading._asdict()) if reading and measured else None, reason)
+        return Seen(conditions)
 
     def _other_cpus(self, window_ns: int) -> Optional[float]:
         """Return the CPUs that other processes kept busy, e.g. 0.98; None if that is not known."""

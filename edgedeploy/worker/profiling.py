@@ -146,7 +146,6 @@ def _measure(
         taken = plan.take(tick)
         meter.stop()
         seen = window.close(taken.window_ns)
-    energy = meter.close(taken.window_ns)
     channel.phase("overhead")
     call = runtime.bind(plan.batch)
     with timing.no_garbage_collection():
@@ -155,6 +154,8 @@ def _measure(
             lambda: runtime.infer(plan.batch),
             max(_PAIR_SHARE * job.duration_s, _PAIR_LEAST_S),
         )
+    # the sensor's first sample after the window was taken at work, not at rest
+    energy = meter.close(taken.window_ns)
     return {
         "samples": encode(taken.ns),
         "count": len(taken.ns),

@@ -45,21 +45,21 @@ class FakeNvml:
 
 def test_energy_counter_gives_the_joules_of_a_window() -> None:
     library = FakeNvml(energy_mj=[0, 100_000, 104_500], power_mw=1)
-    meter, reason = energy.open_meter(runs_on="gpu", library=library)
-    assert reason is None
-    assert meter is not None
-    meter.start()
-    reading = meter.stop()
+    counted = energy.choose(runs_on="gpu", library=library).counted
+    assert counted is not None
+    assert (counted.name, counted.period_s) == ("nvml", 0.1)
+    counted.meter.start()
+    reading = counted.meter.stop()
     assert reading.joules == 4.5
     assert reading.rails == {"gpu-0": 4.5}
     assert "the host is not in it" in reading.rule
 
 
 def test_driver_that_was_reloaded_gives_no_number() -> None:
-    meter, _ = energy.open_meter(runs_on="gpu", library=FakeNvml(energy_mj=[0, 100_000, 3]))
-    assert meter is not None
-    meter.start()
-    reading = meter.stop()
+    counted = energy.choose(runs_on="gpu", library=FakeNvml(energy_mj=[0, 100_000, 3])).counted
+    assert counted is not None
+    counted.meter.start()
+    reading = counted.meter.stop()
     assert reading.joules is None
     assert reading.reason == "the energy counter gpu-0 was reset in between"
 
@@ -74,8 +74,7 @@ def test_jetson_that_does_not_support_it_is_a_reason_and_not_zero() -> None:
     assert nvml.energy_counters(library)[0] == []
     reader, why = nvml.open_reader(library)
     assert (reader, why) == (None, state.reason)
-    meter, reason = energy.open_meter(runs_on="gpu", library=library)
-    assert meter is None
+    reason = energy.choose(runs_on="gpu", library=library).reason
     assert reason is not None
     assert "nvml: NVML does not give the energy" in reason
 
@@ -92,6 +91,12 @@ def test_power_alone_makes_the_sensor_available() -> None:
     assert nvml.energy_counters(library)[0] == []
 
 
+def test_power_is_sampled_where_there_is_no_counter() -> None:
+    source = energy.choose(runs_on="gpu", library=FakeNvml(power_mw=15_250)).sampled
+    assert source is not None
+    assert source.name == "nvml"
+
+
 def test_missing_gpu_is_a_reason() -> None:
     state = nvml.probe(FakeNvml(power_mw=1), index=3)
     assert state.reason == "there is no NVIDIA GPU 3 with its driver here (NVML: Invalid Argument)"
@@ -103,10 +108,10 @@ def test_missing_gpu_is_a_reason() -> None:
 
 
 def test_gpu_that_is_lost_in_the_window_gives_no_number() -> None:
-    meter, _ = energy.open_meter(runs_on="gpu", library=FakeNvml(energy_mj=[0, 100_000]))
-    assert meter is not None
-    meter.start()
-    reading = meter.stop()
+    counted = energy.choose(runs_on="gpu", library=FakeNvml(energy_mj=[0, 100_000])).counted
+    assert counted is not None
+    counted.meter.start()
+    reading = counted.meter.stop()
     assert reading.joules is None
     assert reading.reason == "the energy counter gpu-0 could not be read"
 

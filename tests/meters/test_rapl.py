@@ -78,6 +78,24 @@ def test_mmio_counts_where_there_is_nothing_else(tmp_path: Path) -> None:
     assert [counter.rail for counter in rapl.energy_counters(root)[0]] == ["package-0"]
 
 
+def test_dies_that_show_one_counter_count_once(tmp_path: Path) -> None:
+    dies = {
+        **_zone("intel-rapl:0", "package-0-die-0", 7_000_000_000),
+        **_zone("intel-rapl:0:0", "dram", 50_000),
+        **_zone("intel-rapl:1", "package-0-die-1", 7_000_000_000),
+        **_zone("intel-rapl:1:0", "dram", 50_000),
+        **_zone("intel-rapl:2", "package-1-die-0", 8_000_000_000),
+        **_zone("intel-rapl:3", "package-1-die-1", 8_000_040_000),
+    }
+    counters, _ = rapl.energy_counters(plant(tmp_path, dies))
+    assert [counter.rail for counter in counters] == [
+        "package-0-die-0",
+        "package-0-die-0/dram",
+        "package-1-die-0",
+        "package-1-die-1",  # a counter of its own
+    ]
+
+
 def test_psys_alone_is_no_sensor(tmp_path: Path) -> None:
     state = rapl.probe(plant(tmp_path, _zone("intel-rapl:0", "psys", 5)))
     assert not state.available

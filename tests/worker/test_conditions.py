@@ -7,7 +7,6 @@ import pytest
 
 from edgedeploy.errors import UnsupportedError
 from edgedeploy.meters.board import BoardFacts
-from edgedeploy.meters.counters import Counter, EnergyMeter
 from edgedeploy.worker import conditions
 from tests.fake_trees import plant
 
@@ -40,36 +39,6 @@ def test_other_processes_are_not_known_when_the_kernel_talks_nonsense(
     window = conditions.Window(root=plant(tmp_path, {"proc/stat": text}))
     window.open()
     assert window.close(10**9).conditions["other_cpus"] is None
-
-
-def test_energy_is_that_of_the_window_with_its_rule() -> None:
-    values = iter([1_000_000, 4_000_000])
-    meter = EnergyMeter([Counter("package-0", lambda: next(values))], "package-0")
-    window = conditions.Window(meter=meter)
-    window.open()
-    seen = window.close(10**9)
-    assert seen.energy is not None
-    assert seen.energy["joules"] == 3.0
-    assert seen.energy["rule"] == "package-0"
-    assert seen.energy_reason is None
-
-
-def test_energy_of_a_counter_that_stands_still_is_absent_with_its_reason() -> None:
-    window = conditions.Window(meter=EnergyMeter([Counter("package-0", lambda: 5)], "package-0"))
-    window.open()
-    seen = window.close(10**9)
-    assert seen.energy is None
-    assert seen.energy_reason is not None
-    assert "did not move" in seen.energy_reason
-
-
-def test_a_machine_without_a_sensor_says_why_there_is_no_energy(tmp_path: Path) -> None:
-    window = conditions.Window(root=str(tmp_path))
-    window.open()
-    seen = window.close(10**9)
-    assert seen.energy is None
-    assert seen.energy_reason is not None
-    assert seen.energy_reason.startswith("no sensor")
 
 
 def test_another_board_than_the_one_asked_for_is_refused_with_both_names() -> None:
