@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # How the system reacts between two frames is part of what these scenarios measure.
 _PACED = ("camera", "server")
+# Several streams may run more threads than there are CPUs, on purpose.
+_CROWDED = ("multi",)
 # As `edgedeploy.meters.windows` puts it. A window too short for a sensor is no gap of it.
 _GAP = re.compile(r"[\w-]+ gave nothing from [\d.-]+ s to [\d.-]+ s of the window", re.ASCII)
 
@@ -40,6 +42,7 @@ class Conditions:
         swap_out_mb: Written to it.
         board: Name of the device.
         paced: Calls were made on a schedule, so the machine idled in between.
+        crowded: The worker's own threads may have waited for each other.
         engine: What does the work: ``"CPU"`` or ``"GPU"``.
         locked: Whether its clock cannot change.
         fastest_mhz: The fastest that its clock may be now.
@@ -69,6 +72,7 @@ class Conditions:
     swap_out_mb: float | None = None
     board: str = "local"
     paced: bool = False
+    crowded: bool = False
     engine: str = "CPU"
     locked: bool | None = None
     fastest_mhz: float | None = None
@@ -114,6 +118,7 @@ def of(result: Mapping[str, Any], scenario: str, call_ms: float | None) -> Condi
         swap_out_mb=_mb(swap.get("out_bytes")),
         board=result["board"]["name"],
         paced=scenario in _PACED,
+        crowded=scenario in _CROWDED,
         # the stages are those of one call after another
         gpu_ms=_gpu_ms(result) if scenario == "single" else None,
         call_ms=call_ms,

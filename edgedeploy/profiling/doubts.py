@@ -109,6 +109,11 @@ def _load(around: Conditions) -> Iterator[str]:
 
 
 def _scheduling(around: Conditions) -> Iterator[str]:
+    """Say how others got in the way; the worker's own threads may take turns as they like."""
+    others = around.other_cpus
+    # who waits for others waits no longer than these work
+    if around.crowded or (others is not None and others <= WAITED):
+        return
     if around.waited is not None:
         if around.waited > WAITED:
             yield (

@@ -114,10 +114,20 @@ def test_a_sensor_that_ends_leaves_a_gap_and_a_window_too_short_for_it_does_not(
 
 
 @pytest.mark.parametrize(
-    ("scenario", "paced"), [("camera", True), ("server", True), ("multi", False)]
+    ("scenario", "paced", "crowded"),
+    [
+        ("single", False, False),
+        ("camera", True, False),
+        ("server", True, False),
+        ("multi", False, True),
+        ("offline", False, False),
+    ],
 )
-def test_calls_on_a_schedule_are_paced(scenario: str, *, paced: bool) -> None:
-    assert conditions.of(raw_result(), scenario, 1.0).paced is paced
+def test_a_scenario_says_whether_calls_wait_for_a_schedule_or_for_each_other(
+    scenario: str, *, paced: bool, crowded: bool
+) -> None:
+    found = conditions.of(raw_result(), scenario, 1.0)
+    assert (found.paced, found.crowded) == (paced, crowded)
 
 
 @pytest.mark.parametrize(
