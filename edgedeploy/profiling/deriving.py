@@ -15,7 +15,7 @@ import edgedeploy
 from edgedeploy import stats
 from edgedeploy.errors import MeasurementError
 from edgedeploy.profiling import conditions, energy, records, scenarios
-from edgedeploy.profiling.verdict import judge
+from edgedeploy.profiling.verdict import LEVELS, judge
 from edgedeploy.worker import samples as encoding
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from edgedeploy.profiling.records import ProfileRecord
     from edgedeploy.runtime.manifest import Manifest
+    from edgedeploy.profiling.verdict import Verdict
     from edgedeploy.stats import Summary
     from edgedeploy.types import Array
 
@@ -104,7 +105,7 @@ def _document(
         **energy.of(result, len(samples) * result["input_shape"][0]),
         "accuracy": known,
         "conditions": result["conditions"],
-        "verdict": _verdict(result, summary, scenario, tuple(scenarios.doubts(found, options))),
+        "verdict": _verdict(result, summary, scenario, scenarios.judge(found, options)),
         "reasons": _reasons(summary, known, result),
         "samples_ns": result["samples"],
     }
@@ -156,15 +157,15 @@ def _stages(result: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _verdict(
-    result: Mapping[str, Any], summary: Summary, scenario: str, doubts: tuple[str, ...]
+    result: Mapping[str, Any], summary: Summary, scenario: str, own: Verdict
 ) -> dict[str, Any]:
     """Judge the calls themselves; how long they waited for their turn is what was to be found."""
     work = scenarios.work_ns(result)
     if result["series"]:
         summary = stats.summarise(work / 1e6)
-    verdict = judge(work, summary, conditions.of(result, scenario, summary.p50))
-    level = "suspect" if doubts and verdict.level == "measured" else verdict.level
-    return {"level": level, "reasons": [*doubts, *verdict.reasons]}
+    calls = judge(work, summary, conditions.of(result, scenario, summary.p50))
+    level = max(own.level, calls.level, key=LEVELS.index)
+    return {"level": level, "reasons": [*own.reasons, *calls.reasons]}
 
 
 def _reasons(

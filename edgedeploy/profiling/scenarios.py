@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgedeploy import stats
+from edgedeploy.profiling.verdict import Verdict
 from edgedeploy.worker import samples as encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from edgedeploy.types import Array
 
@@ -38,24 +39,28 @@ def results(result: Mapping[str, Any], scenario: str, options: Mapping[str, Any]
     return found
 
 
-def doubts(found: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[str]:
-    """Say what in the results makes the latencies doubtful.
+def judge(found: Mapping[str, Any], options: Mapping[str, Any]) -> Verdict:
+    """Judge what the scenario itself did to the latencies; the calls are judged as everywhere.
 
     Args:
         found: See `results`.
         options: The scenario's settings.
     """
     if found.get("unanswered"):
-        yield (
+        reason = (
             f"{found['unanswered']} of {found['offered']} queries were never answered, "
             f"at {options['rate']:g} a second: the latencies are those of the others"
         )
-    elif found.get("saturated"):
-        yield (
-            f"saturated: {options['rate']:g} queries a second kept {options['streams']} "
-            f"stream{'s' if options['streams'] > 1 else ''} busy {found['utilisation']:.0%} of the "
-            "time, so the queue, and with it the latency, grows with the length of the run"
+        return Verdict("invalid", (reason,))
+    if found.get("saturated"):
+        streams = "1 stream" if options["streams"] == 1 else f"{options['streams']} streams"
+        reason = (
+            f"saturated: {options['rate']:g} queries a second kept {streams} busy "
+            f"{found['utilisation']:.0%} of the time, so the queue, and with it the latency, "
+            "grows with the length of the run"
         )
+        return Verdict("suspect", (reason,))
+    return Verdict("measured")
 
 
 def _multi(result: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,8 @@ def record(
     known: dict[str, Any] | None = None,
     result: dict[str, Any] | None = None,
     created_s: float = 1_795_332_600,
+    scenario: str = "single",
+    options: dict[str, Any] | None = None,
     **manifest: Any,
 ) -> ProfileRecord:
     """A record of the small model; ``manifest`` changes its artifact's manifest."""
@@ -66,6 +68,7 @@ def record(
         result or raw_result(),
         manifests.read(str(folder)),
         known,
-        scenario="single",
+        scenario=scenario,
+        options=options,
         created_s=created_s,
     )
