@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgedeploy.profiling.records import ProfileRecord
-    from edgedeploy.runtime.manifest import Manifest
     from edgedeploy.profiling.verdict import Verdict
+    from edgedeploy.runtime.manifest import Manifest
     from edgedeploy.stats import Summary
     from edgedeploy.types import Array
 
