@@ -14,7 +14,7 @@ from edgedeploy.files import write_atomically
 from edgedeploy.pipeline.places import ARTIFACTS, PROFILES, SHIPPED_ACCURACY
 from edgedeploy.profiling import accuracy, records, remote
 from edgedeploy.profiling import measuring as profiling
-from edgedeploy.reporting import markdown, table
+from edgedeploy.reporting import document, html, markdown, sheet, table
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.trtexec import log as trtexec_log
 from edgedeploy.trtexec import records as trtexec_records
@@ -155,15 +155,26 @@ def _with_accuracy(
 
 
 def write_report(measured: Sequence[ProfileRecord], path: Path) -> None:
-    """Write the table of all variants as Markdown.
+    """Write a report in the form that the file's name ends in; docs/report.md says what each holds.
 
     Raises:
-        UsageError: The file name does not end in ``.md``.
+        UsageError: The file name ends in none of ``.html``, ``.md``, ``.csv`` and ``.json``.
         FileError: It cannot be written.
+        MissingDependencyError: HTML was asked for, and what draws it is not installed.
     """
-    if path.suffix != ".md":
+    render = _REPORTS.get(path.suffix)
+    if render is None:
         raise UsageError(
-            f"a report is written as Markdown, and {path} does not end in .md",
-            fix="pass -o report.md",
+            f"a report is HTML, Markdown, CSV or JSON, and {path} does not end in {_ENDINGS}",
+            fix="pass -o report.html",
         )
-    write_atomically(path, markdown.render(table.rows(measured)).encode())
+    write_atomically(path, render(measured).encode())
+
+
+_REPORTS: dict[str, Callable[[Sequence[ProfileRecord]], str]] = {
+    ".html": html.render,
+    ".md": lambda measured: markdown.render(table.rows(measured)),
+    ".csv": sheet.render,
+    ".json": document.render,
+}
+_ENDINGS = ", ".join(_REPORTS)

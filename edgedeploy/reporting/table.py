@@ -38,6 +38,7 @@ class Row:
         throughput_ips: Images per second of this scenario.
         peak_rss_mb: The worker's largest resident memory, in 10⁶ bytes.
         engine_mb: Size of the engine's files, in 10⁶ bytes; None where nobody said.
+        energy_mj: Per inference, in all.
         top1: Share from 0 to 1.
         top1_shipped: When the figure was measured, if it shipped with the model; else None.
         verdict: ``"measured"``, ``"suspect"`` or ``"invalid"``.
@@ -64,6 +65,7 @@ class Row:
     reasons: Mapping[str, str] = field(default_factory=dict)
     setup: str = ""
     source: str | None = None
+    energy_mj: float | None = None
     scenario: str = "single"
     side: tuple[int, int] | None = None
     threads: int | None = None
@@ -103,23 +105,43 @@ def rows(records: Iterable[ProfileRecord]) -> list[Row]:
     What another program measured is a row of its own, beside edgedeploy's.
     Numbers in names sort as numbers: ``…_96`` comes before ``…_112``.
     """
+    return [row for row, _ in with_records(records)]
+
+
+def with_records(records: Iterable[ProfileRecord]) -> list[tuple[Row, ProfileRecord]]:
+    """Return `rows` beside the records that they were made from."""
     latest: dict[tuple[object, ...], ProfileRecord] = {}
     for record in sorted(records, key=lambda record: record.created):
         latest[(*record.key, record.source)] = record
-    return sorted((_row(record) for record in latest.values()), key=_order)
+    made = [(_row(record), record) for record in latest.values()]
+    return sorted(made, key=lambda pair: _order(pair[0]))
 
 
 def columns(shown: Sequence[Row]) -> list[Column]:
-    """Return the columns, the dearest first; device, scenario, … only where there are several."""
-    return [
-        column
-        for column in _COLUMNS
-        if column.attribute not in _ONLY_IF_SEVERAL or _are_several(shown, column.attribute)
-    ]
+    """Return the columns, the dearest first; device, scenario, … only where there are several.
+
+    The energy has a column where any row has one.
+    """
+    hidden = {name for name in _ONLY_IF_SEVERAL if not _are_several(shown, name)}
+    if all(row.energy_mj is None for row in shown):
+        hidden.add("energy_mj")
+    return [column for column in _COLUMNS if column.attribute not in hidden]
 
 
 def footnotes(shown: Sequence[Row], visible: Sequence[Column]) -> list[str]:
     """Explain each dash and each mark of a table, once."""
+    return [
+        *dashes(shown, visible),
+        *(
+            f"{MARKS[row.verdict]} {row.name}: {row.verdict}: {'; '.join(row.verdict_reasons)}"
+            for row in shown
+            if MARKS[row.verdict]
+        ),
+    ]
+
+
+def dashes(shown: Sequence[Row], visible: Sequence[Column]) -> list[str]:
+    """Explain each dash of a table once, and each figure that was not measured here."""
     notes: list[str] = []
     for column in visible:
         reasons = sorted(
@@ -135,11 +157,6 @@ def footnotes(shown: Sequence[Row], visible: Sequence[Column]) -> list[str]:
         notes.append(
             f"* shipped with the model, measured {', '.join(dates)}; edgedeploy eval measures here"
         )
-    notes += [
-        f"{MARKS[row.verdict]} {row.name}: {row.verdict}: {'; '.join(row.verdict_reasons)}"
-        for row in shown
-        if MARKS[row.verdict]
-    ]
     return notes
 
 
@@ -171,6 +188,7 @@ def _row(record: ProfileRecord) -> Row:
         throughput_ips=document["throughput_ips"],
         peak_rss_mb=memory["peak_rss"],
         engine_mb=memory["engine"],
+        energy_mj=document["energy_mj_per_inference"],
         top1=accuracy.get("top1"),
         top1_shipped=accuracy.get("date") if accuracy.get("source") == "shipped" else None,
         verdict=record.level,
@@ -182,6 +200,7 @@ def _row(record: ProfileRecord) -> Row:
             "top1": reasons.get("accuracy", "not evaluated: edgedeploy eval ARTIFACT --data DIR"),
             "peak_rss_mb": reasons.get("memory_mb.peak_rss", "the system does not tell"),
             "engine_mb": reasons.get("memory_mb.engine", "not in the profile"),
+            "energy_mj": document.get("power_reason") or "not in the profile",
         },
         setup=_setup(record),
         source=record.source,
@@ -253,6 +272,7 @@ _COLUMNS = (
     Column("p99 ms", "p99_ms", lambda row: _write_ms(row.p99_ms)),
     Column("top-1", "top1", _write_top1),
     Column("img/s", "throughput_ips", lambda row: _fixed(row.throughput_ips, 1)),
+    Column("energy mJ", "energy_mj", lambda row: _write_ms(row.energy_mj)),
     Column("peak RSS MB", "peak_rss_mb", lambda row: _fixed(row.peak_rss_mb, 1)),
     Column("engine MB", "engine_mb", lambda row: _fixed(row.engine_mb, 2)),
     Column("threads", "threads", lambda row: _fixed(row.threads, 0)),

@@ -373,7 +373,7 @@ def test_run_goes_on_past_a_file_that_is_no_picture(
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["report", "-o", "."], "does not end in .md"),
+        (["report", "-o", "."], "does not end in .html, .md, .csv, .json"),
         (["profile", "--threads", "5000"], "--threads"),
         (["calibrate", "--data", "images", "--mean", "0.5", "--std", "0.2"], "pixels from 0 to 1"),
         (["calibrate", "--data", "images", "--every", "i%5"], "gives a number"),

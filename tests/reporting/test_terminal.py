@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from edgedeploy.reporting.table import Row
 
 TITLES = [
-    column.title for column in table._COLUMNS if column.attribute not in table._ONLY_IF_SEVERAL
+    column.title
+    for column in table._COLUMNS
+    if column.attribute not in (*table._ONLY_IF_SEVERAL, "energy_mj")
 ]
 
 
