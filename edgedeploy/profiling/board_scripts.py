@@ -9,13 +9,15 @@ MARK = b"edgedeploy-says"
 """Begins what is ours; before it stands whatever a login shell prints."""
 
 LOCK = "/tmp/edgedeploy.lock"
+"""On every board; a variable ``EDGEDEPLOY_LOCK`` there moves it."""
 
 # One profile of a board at a time. The lock is a symbolic link, for that is made together with its
 # contents in one step: "PID WHO". Its holder lives as long as the connection does, and then takes
 # all that is ours away. What a holder left that was killed itself is removed by the next.
 # $1: Python; $2: who asks; $3: Python code that prints its version; $4: a holder to end, or 0
 HOLD = """
-umask 077; LC_ALL=C; export LC_ALL; lock=/tmp/edgedeploy.lock; base=${TMPDIR:-/tmp};
+umask 077; LC_ALL=C; export LC_ALL; base=${TMPDIR:-/tmp};
+lock=${EDGEDEPLOY_LOCK:-/tmp/edgedeploy.lock};
 me="$$ $2"; dir=; beat=;
 say() { echo "edgedeploy-says $*"; };
 is() { grep -q -e "$2" "/proc/$1/cmdline" 2>/dev/null; };
@@ -66,10 +68,11 @@ GIVE = """
 LC_ALL=C; export LC_ALL; cd "$1" && shift && echo "edgedeploy-says begin" && tar -cf - "$@"
 """
 
-# Run the worker on this session's stdin and stdout. $1: the folder; $2: Python
+# Run the worker on this session's stdin and stdout; what a vendor's library writes to TMPDIR goes
+# with our folder. $1: the folder; $2: Python
 WORK = """
 case "$2" in /*) python=$2;; */*) python=$PWD/$2;; *) python=$2;; esac;
-cd "$1" || exit; unset PYTHONHOME; PYTHONPATH=$1; export PYTHONPATH;
+cd "$1" || exit; unset PYTHONHOME; PYTHONPATH=$1; TMPDIR=$1; export PYTHONPATH TMPDIR;
 exec 3<&0; echo "edgedeploy-says begin";
 "$python" -m edgedeploy.worker <&3 3<&- & worker=$!; echo "$worker" > worker; wait "$worker"
 """

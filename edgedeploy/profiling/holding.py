@@ -88,7 +88,7 @@ def hold(line: Ssh, python: str) -> Iterator[Hold]:
 
 @contextlib.contextmanager
 def _asked(line: Ssh, python: str, ends: str) -> Iterator[_Asked]:
-    argv = line.argv(scripts.HOLD, python, _who(), scripts.VERSION, ends, master=True)
+    argv = line.argv(scripts.HOLD, python, who(), scripts.VERSION, ends, master=True)
     with (
         tempfile.TemporaryFile() as stderr,
         worker_process.started(argv, None, stderr) as process,
@@ -153,7 +153,8 @@ def _not_ready(host: str, python: str, state: str, rest: str) -> EdgeDeployError
     )
 
 
-def _who() -> str:
+def who() -> str:
+    """Say who asks for a board: user, machine, process and time."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return f"{_user()} process {_process(os.getpid())} since {now:%Y-%m-%d %H:%M} UTC"
 

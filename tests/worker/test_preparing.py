@@ -57,4 +57,4 @@ def test_nothing_is_built_on_another_board_than_asked_for() -> None:
 
 def test_the_job_is_read_from_its_line() -> None:
     line = '{"job": "prepare", "artifact": "there", "board": null, "watch_stdin": true}'
-    assert jobs.parse(line) == jobs.Order(PrepareJob("there"), True)
+    assert jobs.parse(line) == jobs.Order(PrepareJob("there"), watch_stdin=True)
