@@ -15,6 +15,7 @@ _DEVFREQ = "sys/class/devfreq"
 _CPU = re.compile(r"cpu\d{1,6}", re.ASCII)
 # "57000000.gpu", "17000000.gv11b", "17000000.ga10b", "gpu-gpc-0" of Thor
 _GPU = re.compile(r"[0-9a-f]{1,16}\.(gpu|gm20b|gp10b|gv11b|ga10b)|gpu-gpc-\d", re.ASCII)
+_READ_AT_ONCE = 2
 _NUMBER = re.compile(r"\d{1,6}", re.ASCII)
 _CURRENT_CPU = 39 - 3  # of /proc/…/stat, behind the name's bracket: see proc(5)
 _FIXED = frozenset({"performance", "userspace"})
@@ -98,20 +99,23 @@ def gpu(root: str = "/") -> Optional[Tuple[str, Clock]]:
 
 
 def working_cpu_mhz(root: str = "/") -> Optional[float]:
-    """Return the clock of the fastest CPU that runs a thread of this process now, if it is told.
+    """Return the clock of the faster of two CPUs that run threads of this process now.
 
-    The other CPUs may idle at a slower one, which says nothing about the work.
+    The other CPUs may idle at a slower one, which says nothing about the work. No more than two
+    are read: older kernels on x86 sleep for 10 ms in between (arch/x86/kernel/cpu/aperfmperf.c).
 
     Args:
         root: Where the file system starts.
     """
     tasks = join(root, "proc/self/task")
-    working = set()
+    working = []  # type: List[str]
     for name in list_folder(tasks):
         words = (read_text(join(tasks, name, "stat")) or "").rpartition(")")[2].split()
         if len(words) > _CURRENT_CPU and words[0] == "R" and _NUMBER.fullmatch(words[_CURRENT_CPU]):
-            working.add("cpu" + words[_CURRENT_CPU])
-    paths = [join(root, _CPUS, name, "cpufreq/scaling_cur_freq") for name in sorted(working)]
+            working.append(words[_CURRENT_CPU])
+            if len(working) == _READ_AT_ONCE:
+                break
+    paths = [join(root, _CPUS, "cpu" + cpu, "cpufreq/scaling_cur_freq") for cpu in working]
     clocks = [mhz for mhz in (_mhz(path, 1e3) for path in paths) if mhz is not None]
     return max(clocks, default=None)
 

@@ -6,7 +6,7 @@ Jetson Linux Developer Guide, "Over-Current Event Counters" (soctherm's hwmon).
 """
 
 import re
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from .sysfs import join, list_folder, read_int, read_text
 
@@ -65,18 +65,28 @@ def counters(root: str = "/") -> Dict[str, int]:
     return found
 
 
-def coolers(root: str = "/") -> Dict[str, int]:
-    """Return how far each device that cools by slowing down is on; 0 is off.
+def find_coolers(root: str = "/") -> List[Tuple[str, str]]:
+    """Return the type and the path of each device that cools by slowing down.
 
     Args:
         root: Where the file system starts.
     """
     folder = join(root, _THERMAL)
+    paths = [join(folder, name) for name in list_folder(folder) if _COOLER.fullmatch(name)]
+    found = [(read_text(join(path, "type"), limit=64) or "", path) for path in paths]
+    return [(kind, path) for kind, path in found if _SLOWING.search(kind)]
+
+
+def states(coolers: List[Tuple[str, str]]) -> Dict[str, int]:
+    """Return how far devices are on, by type; 0 is off. Of several of one type the most.
+
+    Args:
+        coolers: From `find_coolers`.
+    """
     found = {}  # type: Dict[str, int]
-    for name in list_folder(folder):
-        kind = read_text(join(folder, name, "type"), limit=64) if _COOLER.fullmatch(name) else None
-        state = read_int(join(folder, name, "cur_state"))
-        if kind and _SLOWING.search(kind) and state is not None and state >= 0:
+    for kind, path in coolers:
+        state = read_int(join(path, "cur_state"))
+        if state is not None and state >= 0:
             found[kind] = max(state, found.get(kind, 0))
     return found
 

@@ -67,12 +67,13 @@ def profile(
         _, first_ms = _timed(lambda: runtime.infer(batch))
         memory["first_inference"] = process.memory()
         runs_on = "gpu" if known.backend == "trt" else "cpu"
+        window = conditions.Window(runs_on)
         with power.Meter(runs_on, facts.name) as meter:
             meter.idle(power.idle_seconds(job.duration_s))
             channel.phase("warm-up")
             others = [opened.enter_context(open_one()) for _ in range(job.streams - 1)]
             plan = plans.prepare(job, [runtime, *others], pictures)
-            measured = _measure(runtime, plan, job, channel, meter)
+            measured = _measure(runtime, plan, job, channel, meter=meter, window=window)
         memory["steady"] = process.memory()
         channel.phase("stages")
         measured.update(_stages(runtime, plan.batch))
@@ -130,11 +131,16 @@ def random_batch(
 
 
 def _measure(
-    runtime: Runtime, plan: Plan, job: ProfileJob, channel: Channel, meter: power.Meter
+    runtime: Runtime,
+    plan: Plan,
+    job: ProfileJob,
+    channel: Channel,
+    *,
+    meter: power.Meter,
+    window: conditions.Window,
 ) -> Dict[str, Any]:
     """Take the samples; the meters run over exactly the timed window."""
     channel.phase("timing")
-    window = conditions.Window(runs_on="gpu" if runtime.manifest.backend == "trt" else "cpu")
 
     def tick(count: int, seconds: float) -> None:
         channel.progress(count, seconds)

@@ -10,6 +10,8 @@ from ..meters.gpu_clocks import GpuState, GpuWatch
 class Watch:
     """Reads what surrounds the samples from `start` to `stop`, and in between when it is told to.
 
+    Made before the warm-up: it reads the clocks of all CPUs, and some kernels need 10 ms for each.
+
     Args:
         root: Where the file system starts.
         runs_on: What does the work: ``"cpu"`` or ``"gpu"``.
@@ -24,13 +26,15 @@ class Watch:
         self._runs_on = runs_on
         if gpu is None and runs_on == "gpu" and clocks.gpu(root) is None:
             self._gpu = GpuWatch()
-        self._seen = {}  # type: Dict[str, List[Any]]
-        self._slowed_by = []  # type: List[str]
-        self._start()
+        self._coolers = throttling.find_coolers(root)
+        self._zones = throttling.zones(root)
+        self._cpus = clocks.cpus(root)
+        self._power_mode = board.detect(root).power_mode
+        self._begin()
 
     def start(self) -> None:
         """Begin, right before the first timed call."""
-        self._start()
+        self._begin()
         self.sample(0.0)
 
     def sample(self, seconds: float) -> None:
@@ -43,7 +47,7 @@ class Watch:
         state = None if self._gpu is None else self._gpu.read()
         slowed = [
             "{} (state {})".format(name, level)
-            for name, level in sorted(throttling.coolers(self._root).items())
+            for name, level in sorted(throttling.states(self._coolers).items())
             if level
         ]
         slowed += [] if state is None else state.throttles
@@ -84,12 +88,14 @@ class Watch:
             **self._pressure_since(window_ns),
         }
 
-    def _start(self) -> None:
-        self._seen = {"t_s": [], "cpu_mhz": [], "gpu_mhz": [], "slowed": []}
-        self._slowed_by = []
-        self._power_mode = board.detect(self._root).power_mode
-        self._zones = throttling.zones(self._root)
-        self._cpus = clocks.cpus(self._root)
+    def _begin(self) -> None:
+        self._seen = {
+            "t_s": [],
+            "cpu_mhz": [],
+            "gpu_mhz": [],
+            "slowed": [],
+        }  # type: Dict[str, List[Any]]
+        self._slowed_by = []  # type: List[str]
         self._counts = throttling.counters(self._root)
         self._pressure = pressure.read(self._root)
         self._threads = threads.read(self._root)

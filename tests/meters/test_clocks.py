@@ -79,12 +79,15 @@ def test_a_machine_without_a_gpu_has_no_clock_of_one(tmp_path: Path) -> None:
     assert clocks.gpu(plant(tmp_path, {"sys/class/devfreq/57000000.gpu/name": "x"})) is None
 
 
-def test_the_working_cpu_is_the_fastest_that_runs_a_thread_of_this_process(tmp_path: Path) -> None:
+def test_the_working_cpu_is_the_faster_of_two_that_run_threads_of_this_process(
+    tmp_path: Path,
+) -> None:
     root = plant(
         tmp_path,
         running_on(3)
-        | running_on(1, number=78)
-        | running_on(0, number=79, state="S")
+        | running_on(0, number=78, state="S")
+        | running_on(1, number=79)
+        | running_on(0, number=80)  # a third is not read
         | cpufreq(0, 4_000_000, 400_000, 4_000_000, "x")
         | cpufreq(1, 1_200_000, 400_000, 4_000_000, "x")
         | cpufreq(3, 3_900_000, 400_000, 4_000_000, "x"),

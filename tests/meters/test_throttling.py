@@ -20,6 +20,10 @@ def intel(cpu: int, core: int, package: int) -> Tree:
     return {f"{folder}/core_throttle_count": core, f"{folder}/package_throttle_count": package}
 
 
+def coolers(root: str) -> dict[str, int]:
+    return throttling.states(throttling.find_coolers(root))
+
+
 def test_intels_counters_are_those_of_the_cpu_that_counted_most(tmp_path: Path) -> None:
     root = plant(tmp_path, intel(0, 3, 9) | intel(1, 17, 9))
     assert throttling.counters(root) == {"core": 17, "package": 9}
@@ -61,18 +65,18 @@ def test_a_counter_that_is_nonsense_is_absent(tmp_path: Path, value: str | bytes
 )  # fmt: skip
 def test_what_cools_by_slowing_down_is_told(tmp_path: Path, kind: str) -> None:
     root = plant(tmp_path, cooler(0, "pwm-fan", 3) | cooler(1, kind, 2))
-    assert throttling.coolers(root) == {kind: 2}
+    assert coolers(root) == {kind: 2}
 
 
 @pytest.mark.parametrize("kind", ["pwm-fan", "Fan", "LCD", "TCC Offset", "hot-surface-alert", ""])
 def test_what_cools_without_slowing_down_is_none(tmp_path: Path, kind: str) -> None:
-    assert throttling.coolers(plant(tmp_path, cooler(0, kind, 5))) == {}
+    assert coolers(plant(tmp_path, cooler(0, kind, 5))) == {}
 
 
 def test_of_coolers_with_one_name_the_one_that_is_on_counts(tmp_path: Path) -> None:
     root = plant(tmp_path, cooler(0, "Processor", 0) | cooler(1, "Processor", 7))
     plant(tmp_path, cooler(2, "Processor", -1))
-    assert throttling.coolers(root) == {"Processor": 7}
+    assert coolers(root) == {"Processor": 7}
 
 
 def test_a_zone_has_the_lowest_point_at_which_it_slows_down_or_stops(tmp_path: Path) -> None:
@@ -104,5 +108,5 @@ def test_of_zones_with_one_name_the_hotter_counts(tmp_path: Path) -> None:
 
 def test_a_machine_that_tells_nothing_is_not_throttled(tmp_path: Path) -> None:
     assert throttling.counters(str(tmp_path)) == {}
-    assert throttling.coolers(str(tmp_path)) == {}
+    assert coolers(str(tmp_path)) == {}
     assert throttling.zones(str(tmp_path)) == {}
