@@ -16,6 +16,7 @@ from edgedeploy import __version__
 from edgedeploy.cli import (
     building,
     calibrations,
+    deciding,
     deploying,
     machines,
     making,
@@ -47,6 +48,7 @@ building.register(app)
 calibrations.register(app)
 deploying.register(app)
 measuring.register(app)
+deciding.register(app)
 machines.register(app)
 trtexec.register(app)
 

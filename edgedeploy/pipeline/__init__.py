@@ -3,6 +3,13 @@
 from edgedeploy.pipeline.artifacts import evaluate, find_artifacts
 from edgedeploy.pipeline.builds import build_all, find_target
 from edgedeploy.pipeline.calibrations import FloatCost, calibrate, float_costs
+from edgedeploy.pipeline.deciding import (
+    compare,
+    compare_with_baseline,
+    select,
+    write_comparison,
+    write_junit,
+)
 from edgedeploy.pipeline.models import find_models, read_labels
 from edgedeploy.pipeline.places import Failure, is_sweep, sweep_code
 from edgedeploy.pipeline.profiles import import_trtexec, profile, reach, read_profiles, write_report
@@ -12,6 +19,8 @@ __all__ = [
     "FloatCost",
     "build_all",
     "calibrate",
+    "compare",
+    "compare_with_baseline",
     "evaluate",
     "find_artifacts",
     "find_models",
@@ -23,6 +32,9 @@ __all__ = [
     "reach",
     "read_labels",
     "read_profiles",
+    "select",
     "sweep_code",
+    "write_comparison",
+    "write_junit",
     "write_report",
 ]

@@ -1,0 +1,193 @@
+"""Commands that decide from stored profiles: compare, select."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgedeploy.cli.output import JsonFlag, print_json, print_table, progress
+from edgedeploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgedeploy.comparing.gates import Gate
+    from edgedeploy.comparing.results import Results
+
+
+class OnUnknown(str, Enum):
+    """What a gate does that cannot be told."""
+
+    FAIL = "fail"
+    PASS = "pass"
+
+
+class Prefer(str, Enum):
+    """What counts most among variants that keep to every limit."""
+
+    ACCURACY = "accuracy"
+    LATENCY = "latency"
+    ENERGY = "energy"
+    SIZE = "size"
+
+
+class Allow(str, Enum):
+    """Which measurements may be chosen although they are not ``measured``."""
+
+    SUSPECT = "suspect"
+
+
+NONE_FEASIBLE = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands to ``app``."""
+    app.command()(compare)
+    app.command()(select)
+
+
+def compare(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="A B", help="Two profiles, or two folders of them; with --baseline only B."
+        ),
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(help="A change that must not be, e.g. 'p99 > +5%'; repeatable."),
+    ] = None,
+    on_unknown: Annotated[
+        OnUnknown, typer.Option(help="What a --fail-if does that cannot be told: exit 8, or 0.")
+    ] = OnUnknown.FAIL,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Folder of profiles to compare with, of the same device and libraries."),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write what became of each --fail-if as JUnit XML.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", help="Write Markdown here too, e.g. compare.md.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Say what changed from A to B: faster, slower or cannot tell; and fail in CI if it may not.
+
+    Exit code with --fail-if: 0 not worse, 1 worse, 8 cannot tell; 7 if the two do not measure the
+    same.
+    """
+    from edgedeploy import pipeline
+    from edgedeploy.comparing import gates, showing
+
+    conditions = [gates.parse(text) for text in fail_if or []]
+    if junit is not None and not conditions:
+        raise UsageError("--junit has nothing to write", fix="give a --fail-if, e.g. 'p99 > +5%'")
+    found = _compared(paths or [], baseline, conditions)
+    fails = on_unknown is OnUnknown.FAIL
+    code = found.exit_code(unknown_fails=fails)
+    if out is not None:
+        pipeline.write_comparison(found, out)
+    if junit is not None:
+        pipeline.write_junit(found, junit, unknown_fails=fails)
+    if found.refusals and not found.comparisons and code != 1:
+        raise found.refusals[0].error
+    if json:
+        print_json(showing.document(found, exit_code=code))
+    else:
+        for line in showing.lines(found):
+            print(line)
+    for path in (out, junit):
+        if path is not None:
+            print(f"written: {path}", file=sys.stderr)
+    if code:
+        raise typer.Exit(code)
+
+
+def _compared(paths: list[Path], baseline: Path | None, conditions: list[Gate]) -> Results:
+    from edgedeploy import pipeline
+
+    with progress("comparing") as moved:
+        if baseline is not None:
+            return pipeline.compare_with_baseline(baseline, paths, conditions, progress=moved)
+        if len(paths) != 2:
+            raise UsageError(
+                f"compare takes two profiles or two folders, got {len(paths)}",
+                fix="edgedeploy compare A B, or edgedeploy compare --baseline DIR",
+            )
+        return pipeline.compare(paths[0], paths[1], conditions, progress=moved)
+
+
+def select(
+    profiles: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Profiles, or folders of them.", show_default="all of ./profiles"),
+    ] = None,
+    max_p50: Annotated[str | None, typer.Option(help="Median latency, e.g. 5ms.")] = None,
+    max_p90: Annotated[str | None, typer.Option(help="90th percentile, e.g. 8ms.")] = None,
+    max_p99: Annotated[str | None, typer.Option(help="99th percentile, e.g. 10ms.")] = None,
+    min_top1: Annotated[str | None, typer.Option(help="Accuracy, e.g. 0.60 or 60%.")] = None,
+    min_agreement: Annotated[
+        str | None, typer.Option(help="Agreement with the FP32 artifact, e.g. 98%.")
+    ] = None,
+    max_energy: Annotated[str | None, typer.Option(help="Per inference, e.g. 20mJ.")] = None,
+    max_rss: Annotated[str | None, typer.Option(help="Peak memory, e.g. 200MB.")] = None,
+    max_size: Annotated[str | None, typer.Option(help="The engine's files, e.g. 5MB.")] = None,
+    min_fps: Annotated[str | None, typer.Option(help="Images per second, e.g. 30.")] = None,
+    prefer: Annotated[
+        Prefer, typer.Option(help="What counts most among those that keep to every limit.")
+    ] = Prefer.ACCURACY,
+    device: Annotated[
+        str | None, typer.Option(help="Board it was measured on.", show_default="the only one")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="One backend only.", show_default="all")
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option(help="As the report has it, e.g. 'server, 100/s'.")
+    ] = "single",
+    source: Annotated[
+        str, typer.Option(help="The program that measured: edgedeploy or trtexec.")
+    ] = "edgedeploy",
+    allow: Annotated[
+        Allow | None, typer.Option(help="Also choose what is suspect.", show_default="measured")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Choose the best variant that keeps to every limit, and say why the others fell.
+
+    Exit code 1 if none does: then the nearest one is named, and what would have to give.
+    """
+    from edgedeploy import pipeline
+    from edgedeploy.selecting import constraints, showing
+    from edgedeploy.selecting.candidates import Wanted
+
+    limits = constraints.parse(
+        {
+            "max_p50": max_p50,
+            "max_p90": max_p90,
+            "max_p99": max_p99,
+            "min_top1": min_top1,
+            "min_agreement": min_agreement,
+            "max_energy": max_energy,
+            "max_rss": max_rss,
+            "max_size": max_size,
+            "min_fps": min_fps,
+        }
+    )
+    wanted = Wanted(device=device, backend=backend, scenario=scenario, source=source)
+    choice = pipeline.select(
+        profiles or [], wanted, limits, prefer=prefer.value, suspects=allow is Allow.SUSPECT
+    )
+    code = NONE_FEASIBLE if choice.chosen is None else 0
+    if json:
+        print_json(showing.document(choice, exit_code=code))
+    else:
+        table = showing.table(choice)
+        print_table(table.titles, table.rows)
+        for note in showing.notes(choice):
+            print(note)
+    if code:
+        raise typer.Exit(code)

@@ -1,0 +1,1 @@
+"""Two profiles of like kind side by side: what changed, how surely, and whether that may pass."""

@@ -1,0 +1,192 @@
+"""What changed from one profile to the other, and the one word for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgedeploy.comparing import intervals, meaning
+from edgedeploy.comparing.intervals import Interval
+from edgedeploy.comparing.sides import COMPARED, is_noisy
+from edgedeploy.errors import MeasurementError
+from edgedeploy.metrics import METRICS
+
+if TYPE_CHECKING:
+    from edgedeploy.comparing.meaning import Mismatch
+    from edgedeploy.comparing.sides import Side
+    from edgedeploy.metrics import Metric, Reading
+
+CANNOT_TELL = "cannot tell"
+SAME = "same"
+
+_WORDS = {  # for less and for more, by dimension
+    "time": ("faster", "slower"),
+    "energy": ("less", "more"),
+    "size": ("smaller", "larger"),
+    "share": ("lower", "higher"),
+    "count": ("fewer", "more"),
+}
+_DATA = ("data_digest", "data", "count")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One metric on both sides.
+
+    Attributes:
+        metric: Which.
+        first: Before.
+        second: After.
+        ratio: Second over first; None where one is not known, or the first is 0.
+        interval: 95 % of the ratio; None where the spread is not known, and for what has none.
+        difference: 95 % of second less first, in the metric's unit; None as `interval`.
+        word: E.g. ``"faster"``, ``"same"`` or ``"cannot tell"``.
+        doubt: Why nothing may be concluded from the two; None: something may.
+    """
+
+    metric: Metric
+    first: Reading
+    second: Reading
+    ratio: float | None = None
+    interval: Interval | None = None
+    difference: Interval | None = None
+    word: str
+    doubt: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it cannot be told; None where it can."""
+        if self.word != CANNOT_TELL:
+            return None
+        return self.doubt or "the interval holds 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two profiles of like kind.
+
+    Attributes:
+        name: What is compared, e.g. ``"mobilenet_v1_0.25_112 ort int8"``.
+        first: Before.
+        second: After.
+        changes: One for each metric, in the order of `sides.COMPARED`.
+        noted: What else differs between the two.
+    """
+
+    name: str
+    first: Side
+    second: Side
+    changes: tuple[Change, ...]
+    noted: tuple[Mismatch, ...]
+
+
+def compare(first: Side, second: Side, *, name: str) -> Comparison:
+    """Compare two profiles.
+
+    Raises:
+        MeasurementError: Their numbers do not mean the same.
+    """
+    wrong = meaning.mismatches(first.record, second.record)
+    if wrong:
+        raise MeasurementError(
+            f"{first.label} and {second.label} do not measure the same: "
+            f"{'; '.join(map(str, wrong))}",
+            fix="measure both in the same way: edgedeploy profile with the same options and mode",
+        )
+    return Comparison(
+        name=name,
+        first=first,
+        second=second,
+        changes=tuple(_change(METRICS[metric], first, second) for metric in COMPARED),
+        noted=meaning.noted(first.record, second.record),
+    )
+
+
+def _change(metric: Metric, first: Side, second: Side) -> Change:
+    one, two = first.readings[metric.name], second.readings[metric.name]
+    if one.value is None or two.value is None:
+        doubt = _apart(("A", one.reason), ("B", two.reason))
+        return Change(metric=metric, first=one, second=two, word=CANNOT_TELL, doubt=doubt)
+    ratio = two.value / one.value if one.value > 0 else None
+    if is_noisy(metric):
+        return _noisy(metric, first, second, ratio)
+    doubt = _other_data(first, second) if metric.dimension.name == "share" else None
+    moved = two.value - one.value
+    word = CANNOT_TELL if doubt else _word(metric, moved, moved) if moved else SAME
+    return Change(metric=metric, first=one, second=two, ratio=ratio, word=word, doubt=doubt)
+
+
+def _noisy(metric: Metric, first: Side, second: Side, ratio: float | None) -> Change:
+    """Compare what noise touches: only an interval on one side of 1 is a change."""
+    name = metric.name
+    interval = difference = None
+    missing = _apart(("A", first.no_draws.get(name)), ("B", second.no_draws.get(name)))
+    if missing is None:
+        interval = intervals.ratio(first.draws[name], second.draws[name])
+        difference = intervals.difference(first.draws[name], second.draws[name])
+    if interval is not None and difference is not None and name == "energy":
+        interval, difference = _with_sensors(interval, difference, first, second)
+    doubt = missing or _doubted(first, second)
+    word = CANNOT_TELL
+    if doubt is None and interval is not None:
+        word = _word(metric, interval.low - 1, interval.high - 1)
+    return Change(
+        metric=metric,
+        first=first.readings[name],
+        second=second.readings[name],
+        ratio=ratio,
+        interval=interval,
+        difference=difference,
+        word=word,
+        doubt=doubt,
+    )
+
+
+def _with_sensors(
+    interval: Interval, difference: Interval, first: Side, second: Side
+) -> tuple[Interval, Interval]:
+    """Widen both intervals by what the sensors may be off."""
+    shares = {"first": first.sensor_share, "second": second.sensor_share}
+    off = sum(
+        side.sensor_share * (side.readings["energy"].value or 0.0) for side in (first, second)
+    )
+    return (
+        intervals.widened(interval, shares),
+        Interval(difference.low - off, difference.high + off),
+    )
+
+
+def _word(metric: Metric, low: float, high: float) -> str:
+    less, more = _WORDS[metric.dimension.name]
+    return more if low > 0 else less if high < 0 else CANNOT_TELL
+
+
+def _doubted(first: Side, second: Side) -> str | None:
+    """Return whose verdict is not ``measured``, and its first reason."""
+    return _apart(*((mark, _doubt(one)) for mark, one in (("A", first), ("B", second))))
+
+
+def _doubt(side: Side) -> str | None:
+    if side.record.level == "measured":
+        return None
+    return ": ".join([side.record.level, *side.record.reasons[:1]])
+
+
+def _other_data(first: Side, second: Side) -> str | None:
+    """Return why two accuracies are not of the same images; None: they may be."""
+    one = first.record.document["accuracy"] or {}
+    two = second.record.document["accuracy"] or {}
+    for key in _DATA:
+        if one.get(key) is not None and two.get(key) is not None and one[key] != two[key]:
+            return (
+                f"not of the same images: {key} {str(one[key])[:40]!r} and {str(two[key])[:40]!r}"
+            )
+    return None
+
+
+def _apart(*told: tuple[str, str | None]) -> str | None:
+    """Return what is said of A and of B, once where it is the same; None: nothing."""
+    found = [(mark, text) for mark, text in told if text is not None]
+    if len(found) == 2 and found[0][1] == found[1][1]:
+        return f"A and B: {found[0][1]}"
+    return "; ".join(f"{mark}: {text}" for mark, text in found) or None

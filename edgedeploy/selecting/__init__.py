@@ -1,0 +1,1 @@
+"""Which variant to take: constraints, the best that meets them, and why the others fell."""

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edgedeploy.comparing import changes, meaning
+from edgedeploy.errors import MeasurementError
+from edgedeploy.profiling.records import ProfileRecord
+from tests.comparing.measured import a_side, latencies, power, profile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgedeploy.comparing.changes import Change, Comparison
+
+
+def compared(
+    folder: Path, second: dict[str, Any], first: dict[str, Any] | None = None
+) -> Comparison:
+    one = a_side(folder, label="old", **(first or {}))
+    return changes.compare(one, a_side(folder, label="new", **second), name="it")
+
+
+def change(comparison: Comparison, name: str) -> Change:
+    return next(one for one in comparison.changes if one.metric.name == name)
+
+
+def test_ten_percent_more_time_is_slower_and_less_is_faster(tmp_path: Path) -> None:
+    more = {"ns": latencies(scale=1.1, seed=1)}
+    slower = change(compared(tmp_path, more), "p99")
+    assert (slower.word, slower.reason) == ("slower", None)
+    assert slower.ratio == pytest.approx(1.1, rel=0.02)
+    assert slower.interval is not None
+    assert slower.ratio is not None
+    assert 1 < slower.interval.low < slower.ratio < slower.interval.high
+    assert change(compared(tmp_path, {}, more), "p50").word == "faster"
+
+
+def test_what_may_be_chance_cannot_be_told(tmp_path: Path) -> None:
+    found = change(compared(tmp_path, {"ns": latencies(seed=1)}), "p50")
+    assert (found.word, found.reason) == ("cannot tell", "the interval holds 1")
+    assert found.interval is not None
+    same = change(compared(tmp_path, {}), "p50")
+    assert (same.word, same.ratio) == ("cannot tell", 1)
+
+
+@pytest.mark.parametrize("level", ["suspect", "invalid"])
+def test_a_measurement_that_is_not_to_be_believed_decides_nothing(
+    tmp_path: Path, level: str
+) -> None:
+    verdict = {"level": level, "reasons": ["CPU throttled", "and more"]}
+    found = compared(tmp_path, {"ns": latencies(scale=2), "verdict": verdict})
+    p50 = change(found, "p50")
+    assert (p50.word, p50.reason) == ("cannot tell", f"B: {level}: CPU throttled")
+    assert p50.interval is not None
+    assert change(found, "size").word == "same"
+
+
+def test_a_percentile_with_too_few_samples_cannot_be_told(tmp_path: Path) -> None:
+    few = {"ns": latencies(300)}
+    found = compared(tmp_path, few)
+    assert change(found, "p99").reason == "B: 300 samples, 662 are needed"
+    assert change(found, "p99").ratio is None
+    assert change(found, "p97").second.value is not None
+    both = compared(tmp_path, few, few)
+    assert change(both, "p99").reason == "A and B: 300 samples, 662 are needed"
+
+
+def test_without_samples_the_change_is_shown_and_cannot_be_told(tmp_path: Path) -> None:
+    imported = {"source": "trtexec", "samples_ns": None}
+    found = change(compared(tmp_path, imported, imported), "p50")
+    assert found.ratio == 1
+    assert found.interval is None
+    assert (found.word, found.reason) == ("cannot tell", "A and B: trtexec left no samples")
+
+
+def test_energy_needs_the_trace_of_the_power(tmp_path: Path) -> None:
+    bare = {"energy_mj_per_inference": 5.0, "power": {"mean_w": 5.0}, "power_reason": None}
+    found = change(compared(tmp_path, bare, bare), "energy")
+    assert (found.word, found.ratio) == ("cannot tell", 1)
+    assert "no power trace" in str(found.reason)
+    short = bare | {"power": power([5000.0] * 9)}
+    assert "9 readings" in str(change(compared(tmp_path, bare, short), "energy").reason)
+
+
+def test_a_fifth_less_energy_is_less_unless_the_sensors_are_too_coarse(tmp_path: Path) -> None:
+    def spent(millijoule: float, percent: float | None) -> dict[str, Any]:
+        trace = power([990.0 * millijoule, 1010.0 * millijoule] * 20, uncertainty_pct=percent)
+        return {"energy_mj_per_inference": millijoule, "power": trace, "power_reason": None}
+
+    sure = change(compared(tmp_path, spent(4.0, 1.0), spent(5.0, None)), "energy")
+    assert sure.word == "less"
+    assert sure.ratio == pytest.approx(0.8)
+    coarse = change(compared(tmp_path, spent(4.0, 15.0), spent(5.0, 15.0)), "energy")
+    assert coarse.word == "cannot tell"
+    assert coarse.difference is not None
+    assert coarse.difference.high > 0
+    broken = change(compared(tmp_path, spent(4.0, 100.0), spent(5.0, 1.0)), "energy")
+    assert "uncertainty" in str(broken.reason)
+
+
+def test_what_no_noise_touches_is_compared_as_it_is(tmp_path: Path) -> None:
+    before = {"artifact__runs": {"int8": 27, "float32": 1}, "accuracy": {"top1": 0.8765}}
+    after = {
+        "artifact__runs": {"int8": 20, "float32": 8},
+        "accuracy": {"top1": 0.8715},
+        "artifact__size_bytes": 1_000_000,
+    }
+    found = compared(tmp_path, after, before)
+    assert change(found, "int8_layers").word == "fewer"
+    assert change(found, "top1").word == "lower"
+    assert change(found, "size").word == "larger"
+    assert change(found, "agreement").reason == "A and B: not in the profile"
+    assert change(found, "peak_rss").word == "same"
+
+
+def test_an_engine_without_int8_has_none_and_one_that_does_not_tell_is_not_known(
+    tmp_path: Path,
+) -> None:
+    found = compared(tmp_path, {"artifact__runs": {}}, {"artifact__runs": {"float32": 28}})
+    layers = change(found, "int8_layers")
+    assert (layers.first.value, layers.second.value) == (0, None)
+    assert layers.reason == "B: the engine does not tell its layers"
+
+
+def test_accuracies_of_different_images_are_not_compared(tmp_path: Path) -> None:
+    found = compared(
+        tmp_path,
+        {"accuracy": {"top1": 0.5, "data": "b", "count": 10}},
+        {"accuracy": {"top1": 0.6, "data": "a", "count": 10}},
+    )
+    assert change(found, "top1").reason == "not of the same images: data 'a' and 'b'"
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"inside": ["compute"]}, "inside: h2d + compute + d2h against compute"),
+        ({"scenario": "offline"}, "scenario: single against offline"),
+        ({"source": "trtexec"}, "source: edgedeploy against trtexec"),
+        ({"device__power_mode": "15W"}, "device.power_mode: not known against 15W"),
+        ({"input_shape": [8, 3, 8, 8]}, "input_shape: [1, 3, 8, 8] against [8, 3, 8, 8]"),
+    ],
+)
+def test_numbers_that_do_not_mean_the_same_are_refused_with_both_values(
+    tmp_path: Path, second: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(MeasurementError) as caught:
+        compared(tmp_path, second)
+    assert caught.value.problem == f"old and new do not measure the same: {said}"
+
+
+def test_two_meanings_of_tensorrts_own_tool_are_refused(tmp_path: Path) -> None:
+    old = {"source": "trtexec", "trtexec": {"latency_is": "h2d + compute + d2h", "streams": 1}}
+    new = {"source": "trtexec", "trtexec": {"latency_is": "compute", "streams": 1}}
+    with pytest.raises(
+        MeasurementError, match=r"latency_is: h2d \+ compute \+ d2h against compute"
+    ):
+        compared(tmp_path, new, old)
+
+
+def test_what_may_differ_is_said(tmp_path: Path) -> None:
+    found = compared(tmp_path, {"threads": 1, "environment__backend": "onnxruntime 1.3"})
+    assert [str(one) for one in found.noted] == [
+        "threads: 2 against 1",
+        "environment.backend: onnxruntime 1.2.3 against onnxruntime 1.3",
+    ]
+
+
+def test_an_older_record_without_a_shape_is_compared(tmp_path: Path) -> None:
+    new = profile(tmp_path)
+    older = ProfileRecord({k: v for k, v in new.document.items() if k != "input_shape"})
+    assert meaning.mismatches(older, new) == ()
+
+
+def test_a_value_that_could_steer_a_terminal_is_written_as_json(tmp_path: Path) -> None:
+    found = compared(tmp_path, {"environment__backend": "\x1b[31mred", "device__clocks": {"a": 1}})
+    assert [str(one) for one in found.noted] == [
+        'device.clocks: not known against {"a": 1}',
+        'environment.backend: onnxruntime 1.2.3 against "\\u001b[31mred"',
+    ]
