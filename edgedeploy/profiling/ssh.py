@@ -36,13 +36,13 @@ _OPTIONS = (
     "ConnectTimeout=10",
     "ServerAliveInterval=5",
     "ServerAliveCountMax=3",
-    "LogLevel=ERROR",
     "ControlPersist=no",
     # what a configuration for working on the board may hold, and a program must not have
     "RemoteCommand=none",
     "PermitLocalCommand=no",
     "ClearAllForwardings=yes",
 )
+_SHARING = ("ControlMaster=no", "LogLevel=ERROR")
 _NAME = "edgedeploy-board"
 _PATIENCE_S = 1800.0
 _FULL = re.compile(r"no space left|disk quota exceeded|disk full", re.IGNORECASE)
@@ -72,7 +72,8 @@ class Ssh:
             master: Open the connection, for the others to use as long as this one runs.
         """
         options = [*_OPTIONS, f"ControlPath={self.control}"]
-        options.append(f"ControlMaster={'yes' if master else 'no'}")
+        # at ERROR it would not say that a line went silent, which only the master notices
+        options += ["ControlMaster=yes", "LogLevel=INFO"] if master else _SHARING
         line = shlex.join(["sh", "-c", " ".join(script.split("\n")), _NAME, *arguments])
         more = [word for option in options for word in ("-o", option)]
         return [*self.command, *more, "-T", "-x", "--", self.host, f"exec {line}"]

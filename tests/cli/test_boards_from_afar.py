@@ -1,0 +1,72 @@
+"""``profile --host``, on a board that is a folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgedeploy.cli import app
+from tests import fake_board
+from tests.artifacts import write_artifact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.fake_board import FakeBoard
+
+QUICK = ["--duration", "0.05", "--threads", "1", "--json"]
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeBoard:
+    """One, with two artifacts in the working folder's ``build``."""
+    made = fake_board.make(tmp_path, monkeypatch)
+    for name in ("one", "two"):
+        write_artifact(tmp_path / "build" / name / "ort-fp32", model=name)
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def test_all_artifacts_are_measured_on_the_board_and_kept_here(
+    board: FakeBoard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["profile", "--host", "me@board", "--python", sys.executable, *QUICK]) == 0
+    found = json.loads(capsys.readouterr().out)["profiles"]
+    assert sorted(record["model"] for record in found) == ["one", "two"]
+    assert len(list((tmp_path / "profiles").glob("*.json"))) == 2
+    assert not board.left()
+    assert not board.lock.is_symlink()
+
+
+def test_another_board_than_asked_for_ends_the_command(
+    board: FakeBoard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = ["--host", "me@board", "--python", sys.executable, "--device", "jetson-nano"]
+    assert app.run(["profile", *wanted, *QUICK]) == 4
+    problem = json.loads(capsys.readouterr().out)["error"]["problem"]
+    assert problem.startswith("on me@board: --device jetson-nano was asked for")
+    assert not board.left()
+
+
+def test_a_sweep_ends_when_the_board_is_lost(
+    board: FakeBoard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = 'kill -9 "$(cat holder)"; echo "Connection reset" >&2; exit 255'
+    stub = board.program("python3", f'[ "$1" != -c ] || {{ echo 3.6; exit; }}; {lost}')
+    assert app.run(["profile", "--host", "me@board", "--python", str(stub), *QUICK]) == 7
+    said = capsys.readouterr()
+    assert "the connection broke in phase 'start'" in json.loads(said.out)["error"]["problem"]
+    assert "skipped" not in said.err
+    assert not (tmp_path / "profiles").exists()
+
+
+def test_the_boards_python_is_python3_where_none_is_named(
+    board: FakeBoard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["profile", "--host", "me@board", *QUICK]) == 3
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["problem"] == "me@board has no python3"
+    assert not board.left()
