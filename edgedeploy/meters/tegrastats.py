@@ -6,6 +6,7 @@ A line is one record: fields in an order that changes between releases, any of w
 
 import os
 import re
+from functools import lru_cache
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from ..runtime.errors import FileError
@@ -23,7 +24,7 @@ _STAMP_OFFSET = len("04-27")
 _SWAP = re.compile(r"SWAP (\d{1,9})/(\d{1,9})MB", re.ASCII)
 # "[5%@1224,off]", "[39%,off]@1734"; the closing bracket may have been cut off
 _CORES = re.compile(r"\[((?:\d{1,3}%|off\b)[\d%@,of]*)(\])?(?:@(-?\d{1,9}))?", re.ASCII)
-_CORE = re.compile(r"(?:^|,)(?:(\d{1,3})%)?(?:@(\d{1,9}))?[^,]*", re.ASCII)
+_CORE = re.compile(r"(?:(\d{1,3})%)?(?:@(\d{1,9}))?", re.ASCII)
 # of the GPU: "GR3D_FREQ 62%@306", "GR3D 80%@153", "GR3D_FREQ @[314,314,314]", "GR3D_FREQ @0"
 _GPU = re.compile(r"GR3D(?:_FREQ)? (?:(\d{1,3})%)?(?:@\[?(\d{1,9}(?:,\d{1,9})*))?", re.ASCII)
 # " CPU@43.5C", and of rails the current column, which is the first: " POM_5V_IN 900/943",
@@ -35,10 +36,11 @@ _READING = re.compile(
     re.ASCII,
 )
 _MEMORY = ("RAM", "SWAP", "IRAM")
+_MESS = ("  ", "\\", '"', "*")
 _MARKUP = str.maketrans(dict.fromkeys('\\"*\r\n\t\0', " "))
 
 # What a zone prints that measures nothing: constants of the PMIC and charger drivers.
-_CONSTANTS = {(50.0, "pmic"), (100.0, "pmic"), (115.0, "charger")}
+_CONSTANTS = {50.0: "pmic", 100.0: "pmic", 115.0: "charger"}
 _COLDEST_C = -100.0  # a zone that is powered off prints -256
 
 
@@ -85,7 +87,9 @@ def parse_line(text: str) -> TegraSample:
         >>> sample.rails_mw, sample.gpu_load_pct, sample.cpu_load_pct
         ({'POM_5V_IN': 900}, 7.0, (2.0, None))
     """
-    clean = " " + " ".join(text.translate(_MARKUP).split())
+    clean = " " + text.strip()
+    if not clean.isprintable() or any(mess in clean for mess in _MESS):
+        clean = " " + " ".join(clean.translate(_MARKUP).split())
     starts = [match.start() for match in _RAM.finditer(clean)]
     starts += [match.start() - _STAMP_OFFSET for match in _STAMP.finditer(clean)]
     end = len(clean)
@@ -179,7 +183,8 @@ def _parse_readings(record: str) -> Tuple[Dict[str, int], Dict[str, float]]:
                 rails_mw[name] = int(milliwatts)
             continue
         celsius = float(degrees)
-        if celsius > _COLDEST_C and (celsius, name.lower()) not in _CONSTANTS:
+        is_constant = celsius in _CONSTANTS and _CONSTANTS[celsius] == name.lower()
+        if celsius > _COLDEST_C and not is_constant:
             temperatures_c[name] = celsius
     return rails_mw, temperatures_c
 
@@ -188,11 +193,18 @@ def _parse_cores(
     cores: str, closed: Optional[str], shared_clock: Optional[str]
 ) -> Tuple[Tuple[Optional[float], ...], Tuple[Optional[int], ...]]:
     """Return load and clock by core. Until L4T 28 one clock, possibly -1, stands for all."""
-    items = _CORE.findall(cores)
-    if not closed and not items[-1][0]:
+    items = [_parse_core(core) for core in cores.split(",")]
+    if not closed and items[-1][0] is None:
         items.pop()  # cut in the middle: whether that core was off is lost
-    loads = tuple(float(load) if load else None for load, _ in items)
+    loads = tuple([load for load, _ in items])
     if shared_clock is None:
-        return loads, tuple(int(clock) if clock else None for _, clock in items)
+        return loads, tuple([clock for _, clock in items])
     everyone = int(shared_clock) if shared_clock[0] != "-" else None
-    return loads, tuple(everyone if load else None for load, _ in items)
+    return loads, tuple([None if load is None else everyone for load, _ in items])
+
+
+@lru_cache(maxsize=4096)
+def _parse_core(core: str) -> Tuple[Optional[float], Optional[int]]:
+    """Return load and clock of ``"5%@1224"``; cores mostly repeat what one just did."""
+    load, clock = _CORE.match(core).groups()  # type: ignore[union-attr]  # it may match nothing
+    return float(load) if load else None, int(clock) if clock else None
