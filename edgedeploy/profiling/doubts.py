@@ -58,8 +58,10 @@ def doubts(around: Conditions, calls: int) -> Iterator[str]:
 
 def _throttling(around: Conditions) -> Iterator[str]:
     for name, (first, last) in around.counted.items():
-        what = _COUNTERS.get(name, f"the board (over-current, {name})")
-        yield f"{what} was throttled: its counter went from {first} to {last}"
+        if name in _COUNTERS:
+            yield f"{_COUNTERS[name]} was throttled: its counter went from {first} to {last}"
+        else:
+            yield f"over-current or a weak supply: the board's {name} went from {first} to {last}"
     if around.slowed_by:
         yield f"slowed down while it was timed, by {', '.join(around.slowed_by)}"
     hot = max(around.zones.items(), key=lambda zone: zone[1][0] - zone[1][1], default=None)

@@ -101,7 +101,7 @@ def test_a_jetson_with_free_clocks_and_a_weak_supply_is_told(tmp_path: Path) -> 
         runs_on="gpu",
     )
     assert found.reasons == (
-        "the board (over-current, oc1) was throttled: its counter went from 0 to 5",
+        "over-current or a weak supply: the board's oc1 went from 0 to 5",
         "the power mode changed from MAXN to 5W",
         "the GPU's clock stood at 77 of 922 MHz, not locked: run sudo jetson_clocks",
     )

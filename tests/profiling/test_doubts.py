@@ -25,7 +25,7 @@ def reasons(**changes: Any) -> list[str]:
         ({"counted": {"package": (0, 2)}},
          "the CPU package was throttled: its counter went from 0 to 2"),
         ({"counted": {"oc1": (4, 9)}},
-         "the board (over-current, oc1) was throttled: its counter went from 4 to 9"),
+         "over-current or a weak supply: the board's oc1 went from 4 to 9"),
         ({"slowed_by": ("thermal-cpufreq-0 (state 2)", "power brake")},
          "slowed down while it was timed, by thermal-cpufreq-0 (state 2), power brake"),
         ({"zones": {"a": (60.0, 99.0), "cpu-thermal": (94.5, 99.0)}},
