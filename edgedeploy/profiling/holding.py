@@ -20,7 +20,7 @@ from edgedeploy.errors import (
     UnsupportedError,
 )
 from edgedeploy.profiling import board_scripts as scripts
-from edgedeploy.profiling import ssh, worker_process
+from edgedeploy.profiling import listening, ssh, worker_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +106,7 @@ def _asked(line: Ssh, python: str, ends: str) -> Iterator[_Asked]:
 def _answer(process: subprocess.Popen[bytes], host: str, stderr: IO[bytes]) -> str:
     assert process.stdout is not None
     try:
-        for line in worker_process.lines(process.stdout, _ANSWER_S):
+        for line in listening.lines(process.stdout, _ANSWER_S):
             if line.startswith(scripts.MARK):
                 return line[len(scripts.MARK) :].decode("utf-8", errors="replace").strip()
     except MeasurementError as error:

@@ -6,13 +6,11 @@ import contextlib
 import itertools
 import json
 import os
-import queue
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,6 +24,7 @@ from edgedeploy.errors import (
     UnsupportedError,
     UsageError,
 )
+from edgedeploy.profiling import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -198,7 +197,7 @@ def _events(
     """
     assert process.stdin is not None
     assert process.stdout is not None
-    said = lines(process.stdout, timeout_s)
+    said = listening.lines(process.stdout, timeout_s)
     with contextlib.suppress(BrokenPipeError):  # it died at once: its stderr says why
         process.stdin.write(json.dumps({**job, "watch_stdin": True}).encode() + b"\n")
         process.stdin.flush()
@@ -207,31 +206,6 @@ def _events(
             itertools.dropwhile(lambda line: line.rstrip() != begin, said), 1, None
         )
     yield from map(_event, said)
-
-
-def lines(stream: IO[bytes], timeout_s: float) -> Iterator[bytes]:
-    """Yield what a worker prints, line by line, until it ends; reading starts at once.
-
-    Raises:
-        MeasurementError: It has said nothing for ``timeout_s``.
-    """
-    said: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(stream, said), daemon=True).start()
-    return _taken(said, timeout_s)
-
-
-def _taken(said: queue.SimpleQueue[bytes | None], timeout_s: float) -> Iterator[bytes]:
-    while True:
-        try:
-            line = said.get(timeout=timeout_s)
-        except queue.Empty:
-            raise MeasurementError(
-                f"the worker has said nothing for {timeout_s:g} s",
-                fix="give it more time, or look whether another process holds the device",
-            ) from None
-        if line is None:
-            return
-        yield line
 
 
 def _event(line: bytes) -> dict[str, Any]:
@@ -254,13 +228,6 @@ def _event(line: bytes) -> dict[str, Any]:
             fix="use the same version of edgedeploy on both sides",
         )
     return dict(event)
-
-
-def _read(stream: IO[bytes], said: queue.SimpleQueue[bytes | None]) -> None:
-    with contextlib.suppress(ValueError):  # closed under us when the conversation ends early
-        for line in stream:
-            said.put(line)
-    said.put(None)
 
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:
