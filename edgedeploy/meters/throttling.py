@@ -17,6 +17,7 @@ _CPU = re.compile(r"cpu\d{1,6}", re.ASCII)
 _OVER_CURRENT = re.compile(r"(oc\d{1,3})_event_cnt", re.ASCII)
 _ZONE = re.compile(r"thermal_zone\d{1,4}", re.ASCII)
 _COOLER = re.compile(r"cooling_device\d{1,4}", re.ASCII)
+_LABEL = re.compile(r"[\x20-\x7e]+")
 _TRIP = re.compile(r"trip_point_(\d{1,3})_type", re.ASCII)
 # Fans, displays and alerts are cooling devices too; these ones slow a processor down.
 _SLOWING = re.compile(
@@ -73,7 +74,7 @@ def find_coolers(root: str = "/") -> List[Tuple[str, str]]:
     """
     folder = join(root, _THERMAL)
     paths = [join(folder, name) for name in list_folder(folder) if _COOLER.fullmatch(name)]
-    found = [(read_text(join(path, "type"), limit=64) or "", path) for path in paths]
+    found = [(_label(path) or "", path) for path in paths]
     return [(kind, path) for kind, path in found if _SLOWING.search(kind)]
 
 
@@ -103,7 +104,7 @@ def zones(root: str = "/") -> Dict[str, Zone]:
         if not _ZONE.fullmatch(name):
             continue
         path = join(folder, name)
-        kind = read_text(join(path, "type"), limit=64) or name
+        kind = _label(path) or name
         celsius = _celsius(join(path, "temp"))
         if celsius is not None and (kind not in found or found[kind].celsius < celsius):
             found[kind] = Zone(celsius, _lowest_trip_c(path))
@@ -138,6 +139,12 @@ def _lowest_trip_c(path: str) -> Optional[float]:
         if match and read_text(join(path, name), limit=64) in _SLOWING_TRIPS:
             trips.append(_celsius(join(path, "trip_point_" + match.group(1) + "_temp")))
     return min((trip for trip in trips if trip is not None and trip > 0), default=None)
+
+
+def _label(path: str) -> Optional[str]:
+    """Return the type of a zone or cooler, which ends up in a sentence; None if it is no name."""
+    text = read_text(join(path, "type"), limit=64)
+    return text if text and _LABEL.fullmatch(text) else None
 
 
 def _celsius(path: str) -> Optional[float]:

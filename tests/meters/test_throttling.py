@@ -100,6 +100,12 @@ def test_a_zone_that_measures_nothing_is_absent(tmp_path: Path, value: str) -> N
     assert throttling.zones(plant(tmp_path, zone(0, "cv0-thermal", value))) == {}
 
 
+def test_a_name_that_could_steer_a_terminal_is_not_repeated(tmp_path: Path) -> None:
+    root = plant(tmp_path, zone(3, "cpu\u2028thermal", 40000) | cooler(0, "cpufreq\u200b", 2))
+    assert throttling.zones(root) == {"thermal_zone3": Zone(40.0, None)}
+    assert coolers(root) == {}
+
+
 def test_of_zones_with_one_name_the_hotter_counts(tmp_path: Path) -> None:
     root = plant(tmp_path, zone(0, "acpitz", 40000) | zone(1, "acpitz", 70000, hot=90000))
     plant(tmp_path, zone(2, "acpitz", 30000))
