@@ -85,7 +85,7 @@ def profile(
     )
     records: list[ProfileRecord] = []
     failures: list[pipeline.Failure] = []
-    found = pipeline.find_artifacts(artifacts or [])
+    found = pipeline.find_artifacts(artifacts or [], board=None if host is None else device)
     board = context.with_resource(pipeline.reach(host, python))
     for number, artifact in enumerate(found, start=1):
         try:

@@ -21,19 +21,25 @@ if TYPE_CHECKING:
     from edgedeploy.labelling import ClassOffset
     from edgedeploy.model_file import ModelHints
 
+ANY_BOARD = "auto"
+
 _log = logging.getLogger(__name__)
 
 
-def find_artifacts(paths: Sequence[Path]) -> list[Path]:
+def find_artifacts(paths: Sequence[Path], *, board: str | None = None) -> list[Path]:
     """Return the artifacts among and below ``paths``; without any, all of ``./build``.
 
     Those that wait for another board are left out where they were not named themselves.
+
+    Args:
+        paths: Artifacts, and folders of them.
+        board: The board that is reached from here; `ANY_BOARD`: it has not been asked yet.
 
     Raises:
         FileError: There is none, or none that has an engine.
     """
     found = artifact.find(list(paths) or [ARTIFACTS])
-    waiting = {folder: board for folder in found if (board := _waits_for(folder)) is not None}
+    waiting = {folder: name for folder in found if not _fits(name := _waits_for(folder), board)}
     kept = [folder for folder in found if folder not in waiting or folder in paths]
     for folder in found:
         if folder not in kept:
@@ -41,10 +47,14 @@ def find_artifacts(paths: Sequence[Path]) -> list[Path]:
     if not kept:
         raise FileError(
             f"{found[0]} waits for {waiting[found[0]]} to build its engine, and so do all others",
-            fix="copy it to that board (docs/jetson.md), or build for this machine: leave --device "
-            "out",
+            fix="copy it to that board (docs/jetson.md), or measure it there: edgedeploy profile "
+            "--host user@board; or build for this machine: leave --device out",
         )
     return kept
+
+
+def _fits(waits_for: str | None, board: str | None) -> bool:
+    return waits_for is None or board in (waits_for, ANY_BOARD)
 
 
 def _waits_for(folder: Path) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edgedeploy import pipeline
 from edgedeploy.cli import app
 from tests import fake_board
 from tests.artifacts import write_artifact
@@ -69,4 +70,30 @@ def test_the_boards_python_is_python3_where_none_is_named(
     assert app.run(["profile", "--host", "me@board", *QUICK]) == 3
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["problem"] == "me@board has no python3"
+    assert not board.left()
+
+
+@pytest.mark.parametrize(
+    ("reached", "kept"),
+    [
+        (None, []),
+        ("auto", ["jetson-agx-orin", "jetson-nano"]),
+        ("jetson-nano", ["jetson-nano"]),
+        ("local", []),
+    ],
+)
+def test_what_waits_for_the_board_that_is_reached_is_measured_too(
+    reached: str | None, kept: list[str], board: FakeBoard, tmp_path: Path
+) -> None:
+    for name in ("jetson-nano", "jetson-agx-orin"):
+        write_artifact(
+            tmp_path / "build" / name / "stem" / "trt-fp16",
+            backend="trt",
+            engine="model.engine",
+            content={"source.onnx": b"source"},
+            runs_on={"device": name},
+        )
+    found = [folder.parts[-3:] for folder in pipeline.find_artifacts([], board=reached)]
+    assert [parts[0] for parts in found if parts[1] == "stem"] == kept
+    assert len(found) == 2 + len(kept)
     assert not board.left()
