@@ -48,7 +48,7 @@ def monotonic_ns() -> int:
 class EnergyMeter:
     """Reads counters before and after a window.
 
-    A counter is read twice, so the meter costs nothing in between. It may be started again.
+    In between it costs nothing, unless `step` is called. It may be started again.
 
     Attributes:
         rule: What is added, and of what it is the energy.
@@ -70,25 +70,43 @@ class EnergyMeter:
         self.rule = rule
         self._counters = list(counters)
         self._clock_ns = clock_ns
-        self._first: List[Optional[int]] = []
-        self._start_ns = 0
+        self._last: List[Optional[int]] = []
+        self._used_uj: List[int] = []
+        self._reason: Optional[str] = None
+        self._start_ns = self._last_ns = 0
 
     def start(self) -> None:
         """Begin the window."""
-        self._first = [counter.read_uj() for counter in self._counters]
-        self._start_ns = self._clock_ns()
+        self._used_uj = [0] * len(self._counters)
+        self._reason = None
+        self._last = [counter.read_uj() for counter in self._counters]
+        self._start_ns = self._last_ns = self._clock_ns()
+
+    def step(self) -> None:
+        """Look at the counters inside the window: none may start again twice between two looks."""
+        now_ns = self._clock_ns()
+        readings = [counter.read_uj() for counter in self._counters]
+        for i, (counter, last) in enumerate(zip(self._counters, self._last)):
+            used_uj = _used_uj(counter, last, readings[i])
+            reason = _doubt(counter, used_uj, now_ns - self._last_ns)
+            self._reason = self._reason or reason
+            self._used_uj[i] += used_uj or 0
+        self._last, self._last_ns = readings, now_ns
 
     def stop(self) -> EnergyReading:
         """End the window. Called after `start`."""
-        window_ns = self._clock_ns() - self._start_ns
-        last = [counter.read_uj() for counter in self._counters]
+        self.step()
+        window_ns = self._last_ns - self._start_ns
         rails: Dict[str, float] = {}
-        for counter, first_uj, last_uj in zip(self._counters, self._first, last):
-            used_uj = _used_uj(counter, first_uj, last_uj)
-            reason = _doubt(counter, used_uj, window_ns)
-            if used_uj is None or reason is not None:
-                return EnergyReading(None, window_ns, {}, self.rule, reason)
+        for counter, used_uj in zip(self._counters, self._used_uj):
+            if used_uj == 0 and self._reason is None:
+                self._reason = (
+                    f"the energy counter {counter.rail} did not move in {window_ns / 1e6:.3f} ms: "
+                    "the window is shorter than its update period, or it does not count here"
+                )
             rails[counter.rail] = used_uj / 1e6
+        if self._reason is not None:
+            return EnergyReading(None, window_ns, {}, self.rule, self._reason)
         return EnergyReading(sum(rails.values()), window_ns, rails, self.rule, None)
 
 
@@ -108,11 +126,6 @@ def _doubt(counter: Counter, used_uj: Optional[int], window_ns: int) -> Optional
         return f"the energy counter {counter.rail} could not be read"
     if used_uj < 0:
         return f"the energy counter {counter.rail} was reset in between"
-    if used_uj == 0:
-        return (
-            f"the energy counter {counter.rail} did not move in {seconds * 1e3:.3f} ms: "
-            "the window is shorter than its update period, or it does not count here"
-        )
     if counter.range_uj is not None and seconds * _MOST_WATTS * 1e6 > counter.range_uj:
         return (
             f"the energy counter {counter.rail} starts again after {counter.range_uj / 1e6:.0f} J "

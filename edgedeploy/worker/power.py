@@ -17,6 +17,7 @@ from ..meters.sources import Source
 
 _IDLE_SHARE = 0.2
 _IDLE_MOST_S = 2.0
+_STEP_S = 60.0
 _NOT_ASKED = "no idle time was measured"
 
 
@@ -96,6 +97,15 @@ class Meter:
         if self._method is not None:
             self._method.open()
 
+    def tick(self, seconds: float) -> None:
+        """Look at a counter that starts again every few minutes; cheap, between two calls.
+
+        Args:
+            seconds: Since `open`.
+        """
+        if self._method is not None:
+            self._method.tick(seconds)
+
     def stop(self) -> None:
         """End the window; costs no more than reading a clock or a counter."""
         if self._method is not None:
@@ -122,6 +132,7 @@ class _Counting:
         self._idle_w: Optional[float] = None
         self._idle_reason: Optional[str] = _NOT_ASKED
         self._reading: Optional[EnergyReading] = None
+        self._next_s = _STEP_S
 
     def idle(self, seconds: float) -> None:
         self._meter.start()
@@ -132,7 +143,13 @@ class _Counting:
             self._idle_w = reading.joules / (reading.window_ns / 1e9)
 
     def open(self) -> None:
+        self._next_s = _STEP_S
         self._meter.start()
+
+    def tick(self, seconds: float) -> None:
+        if seconds >= self._next_s:
+            self._next_s = seconds + _STEP_S
+            self._meter.step()
 
     def stop(self) -> None:
         self._reading = self._meter.stop()
@@ -189,6 +206,9 @@ class _Sampling:
 
     def open(self) -> None:
         self._start()
+
+    def tick(self, _seconds: float) -> None:
+        """The sampler needs no reminding."""
 
     def stop(self) -> None:
         self._end_ns = monotonic_ns()

@@ -145,6 +145,7 @@ def _measure(
     def tick(count: int, seconds: float) -> None:
         channel.progress(count, seconds)
         window.sample(seconds)
+        meter.tick(seconds)
 
     with timing.no_garbage_collection():
         window.open()

@@ -43,6 +43,28 @@ def test_doubtful_difference_is_a_reason_and_no_number(
     assert reason in reading.reason
 
 
+def test_counter_that_starts_again_many_times_is_followed_in_steps() -> None:
+    values = [0, 600, 200, 800, 400]  # ranges of 1000 µJ: 600 each time
+    times = iter(range(5))
+    meter = EnergyMeter(
+        [Counter("rail", iter(values).__next__, 1000)], "r", clock_ns=lambda: next(times)
+    )
+    meter.start()
+    for _ in range(3):
+        meter.step()
+    reading = meter.stop()
+    assert reading.joules == pytest.approx(2400e-6)
+    assert reading.window_ns == 4
+
+
+def test_doubt_of_a_step_is_not_forgotten() -> None:
+    meter = EnergyMeter([Counter("rail", iter([0, None, 5, 9]).__next__)], "r")
+    meter.start()
+    meter.step()
+    meter.step()
+    assert meter.stop().reason == "the energy counter rail could not be read"
+
+
 def test_one_doubtful_rail_takes_the_total_with_it() -> None:
     good = Counter("good", iter([0, 10]).__next__)
     bad = Counter("bad", iter([0, None]).__next__)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgedeploy.meters import ina3221, rails
+from edgedeploy.meters.counters import monotonic_ns
 from tests.fake_trees import forbidden, plant
 
 if TYPE_CHECKING:
@@ -92,6 +93,26 @@ def test_forbidden_rails_ask_for_root(open_folder: Path) -> None:
         state = ina3221.probe(root)
     assert state.reason == "an INA3221 is here, but its rails may be read by root only"
     assert state.fix == "run as root: sudo -E edgedeploy profile …"
+
+
+def test_reader_gives_the_rails_with_a_time_and_their_steps(tmp_path: Path) -> None:
+    folder = "sys/class/hwmon/hwmon3"
+    shunts = {f"{folder}/shunt1_resistor": 5000, f"{folder}/shunt2_resistor": 0}
+    reader, reason = ina3221.open_reader(plant(tmp_path, {**ORIN_NANO, **shunts}))
+    assert reason is None
+    assert reader is not None
+    before_ns = monotonic_ns()
+    (sample,) = reader.read()
+    assert before_ns <= sample.t_ns <= monotonic_ns()
+    assert sample.rails_mw["VDD_IN"] == 4785
+    assert reader.steps_mw() == {"VDD_IN": pytest.approx(39.872)}  # 40 µV / 5 mΩ x 4.984 V
+    plant(tmp_path, {f"{folder}/in1_input": 5000, f"{folder}/curr1_input": 2000})
+    assert reader.read()[0].rails_mw["VDD_IN"] == 10_000
+
+
+def test_reader_of_a_machine_without_one_says_why(tmp_path: Path) -> None:
+    state = ina3221.probe(str(tmp_path))
+    assert ina3221.open_reader(str(tmp_path)) == (None, state.reason)
 
 
 def test_machine_without_a_monitor_says_so(tmp_path: Path) -> None:

@@ -134,6 +134,23 @@ def test_counters_are_read_at_both_ends_and_around_the_idle_time() -> None:
     )  # fmt: skip
 
 
+def test_counters_are_looked_at_once_a_minute() -> None:
+    reads: list[int] = []
+
+    def read_uj() -> int:
+        reads.append(1)
+        return len(reads)
+
+    counted = Counted("rapl", EnergyMeter([Counter("package-0", read_uj)], "rule"), 0.001)
+    meter = Meter(choice=Choice(counted))
+    meter.open()
+    for second in range(1, 150):
+        meter.tick(float(second))
+    assert len(reads) == 1 + 2
+    meter.stop()
+    assert len(reads) == 1 + 2 + 1
+
+
 def test_counter_that_stands_still_has_no_energy_and_no_idle_power() -> None:
     meter = Meter(
         choice=Choice(Counted("rapl", EnergyMeter([Counter("package-0", lambda: 5)], "r"), 0.001)),
