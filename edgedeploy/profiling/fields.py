@@ -57,6 +57,12 @@ def _is_options(value: object) -> bool:
     )
 
 
+def _is_bounds(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        bound is None or _is_amount(bound) for bound in value.values()
+    )
+
+
 def _is_variant(value: object) -> bool:
     return isinstance(value, dict) and all(
         _is_amount(value.get(key)) for key in ("alpha", "resolution", "rho")
@@ -77,6 +83,10 @@ def _or_none(is_good: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or is_good(value)
 
 
+def _or_absent(is_good: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is ABSENT or is_good(value)
+
+
 FIELDS: dict[str, Callable[[object], bool]] = {
     "created": lambda value: isinstance(value, str) and bool(_TIME.fullmatch(value)),
     "model": _is_text,
@@ -89,13 +99,15 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "device.model": _or_none(_is_text),
     "environment": _is_mapping,
     "scenario": _is_text,
-    "scenario_options": lambda value: value is ABSENT or _is_options(value),
-    "scenario_results": lambda value: value is ABSENT or _is_mapping(value),
-    "threads": lambda value: value is ABSENT or value is None or _is_positive_count(value),
+    "scenario_options": _or_absent(_is_options),
+    "scenario_results": _or_absent(_is_mapping),
+    "threads": _or_absent(_or_none(_is_positive_count)),
     "inside": _is_texts,
-    "input_shape": lambda value: value is ABSENT or _is_shape(value),
+    "input_shape": _or_absent(_is_shape),
     **{f"latency_ms.{key}": _is_amount for key in ("p50", "mean", "std", "min", "max")},
     **{f"latency_ms.{key}": _or_none(_is_amount) for key in ("p90", "p95", "p99", "p99_9")},
+    **{f"latency_ms.{key}": _or_absent(_or_none(_is_amount)) for key in ("p97", "jitter")},
+    "latency_ms.bounds": _or_absent(_is_bounds),
     "latency_ms.count": _is_positive_count,
     "throughput_ips": _or_none(_is_amount),
     "cold_start_ms.load": _is_amount,
@@ -113,7 +125,7 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "verdict.level": lambda value: value in LEVELS,
     "verdict.reasons": _is_texts,
     "samples_ns": lambda value: isinstance(value, str),
-    "source": lambda value: value is ABSENT or _is_text(value),
+    "source": _or_absent(_is_text),
 }
 """By dotted path, whether a value is what it must be."""
 OURS_ALONE = (

@@ -25,6 +25,7 @@ _FRAMES = 4
 _TOP = 5
 _LARGEST_BATCH = 128
 _SEARCH_SHARE = 0.2
+_SEARCH_MOST_S = 5.0
 _SEARCH_RUNS = 5
 
 
@@ -46,17 +47,18 @@ class Plan(NamedTuple):
     steps: Tuple[Dict[str, Any], ...] = ()
 
 
-def threads(job: ProfileJob) -> Optional[int]:
+def threads(job: ProfileJob, cores: Callable[[], int] = cpu.physical_cores) -> Optional[int]:
     """Return the CPU threads of one stream: streams share the cores where nobody said otherwise."""
     if job.threads is not None or job.streams == 1:
         return job.threads
-    return max(cpu.physical_cores() // job.streams, 1)
+    return max(cores() // job.streams, 1)
 
 
 def prepare(
     job: ProfileJob,
     runtimes: Sequence[Runtime],
     pictures: Callable[[int], np.ndarray],
+    phase: Callable[[str], None],
     host: Host = HERE,
 ) -> Plan:
     """Bind the calls of a scenario and warm them up.
@@ -65,13 +67,14 @@ def prepare(
         job: What to measure, and how.
         runtimes: One for each stream.
         pictures: Makes a batch of so many images.
+        phase: Hears what is being done.
         host: Time and threads.
 
     Raises:
         UsageError: `camera`, and the artifact does not say how pictures are preprocessed.
     """
     if job.scenario == "offline":
-        return _offline(job, runtimes[0], pictures, host)
+        return _offline(job, runtimes[0], pictures, phase, host)
     batch = pictures(job.batch)
     if job.scenario == "camera":
         calls = [_from_picture(runtimes[0], job.seed)]
@@ -106,21 +109,28 @@ _TAKES = {"single": _single, "multi": _multi, "server": _server, "camera": _came
 
 
 def _offline(
-    job: ProfileJob, runtime: Runtime, pictures: Callable[[int], np.ndarray], host: Host
+    job: ProfileJob,
+    runtime: Runtime,
+    pictures: Callable[[int], np.ndarray],
+    phase: Callable[[str], None],
+    host: Host,
 ) -> Plan:
     """Look for the batch size with the best throughput; that one is then measured anew.
 
     Of several noisy numbers the largest is too large, so the search's own number is not the result.
     """
+    share_s = min(_SEARCH_SHARE * job.duration_s, _SEARCH_MOST_S)
 
     def measure(size: int) -> Samples:
+        phase(f"batch {size}")
         call = runtime.bind(pictures(size))
         timing.warm_up(call, job.warm_up, host.clock)
-        return timing.time_calls(call, _SEARCH_SHARE * job.duration_s, _SEARCH_RUNS, host.clock)
+        return timing.time_calls(call, share_s, _SEARCH_RUNS, host.clock)
 
     sizes = job.batches or _doubling(runtime)
     steps = scenarios.search(measure, sizes, to_the_end=bool(job.batches))
     best = max(steps, key=lambda step: step.images_per_s)
+    phase("warm-up")
     batch = pictures(best.batch)
     call = runtime.bind(batch)
     warmed = timing.warm_up(call, job.warm_up, host.clock)

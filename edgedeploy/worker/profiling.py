@@ -72,7 +72,7 @@ def profile(
             meter.idle(power.idle_seconds(job.duration_s))
             channel.phase("warm-up")
             others = [opened.enter_context(open_one()) for _ in range(job.streams - 1)]
-            plan = plans.prepare(job, [runtime, *others], pictures)
+            plan = plans.prepare(job, [runtime, *others], pictures, channel.phase)
             measured = _measure(runtime, plan, job, channel, meter=meter, window=window)
         memory["steady"] = process.memory()
         channel.phase("stages")
