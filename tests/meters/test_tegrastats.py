@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import random
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -406,6 +408,35 @@ def test_every_real_line_is_plausible(shared: Path) -> None:
         assert (power is not None) == bool(sample.rails_mw), where
         assert power is None or 500 < power < 80_000, where
     assert count == 111
+
+
+def _by_words(line: str) -> tuple[dict[str, int], dict[str, float], list[str]]:
+    """Read rails, temperatures and cores of an intact line in another way: word by word."""
+    words = line.split()
+    rails_mw, temperatures_c = {}, {}
+    for name, word in itertools.pairwise(["", *words]):
+        if re.fullmatch(r"-?\d+(mW)?(/-?\d+(mW)?){1,2}", word):
+            rails_mw[name] = int(word.split("/")[0].removesuffix("mW"))
+        zone, at, degrees = word.partition("@")
+        if at and degrees.endswith("C"):
+            temperatures_c[zone] = float(degrees.split("/")[0].removesuffix("C"))
+    cores = next((w for w in words if w.startswith("[") and ("%" in w or "off" in w)), "[]")
+    return rails_mw, temperatures_c, cores[1 : cores.index("]")].split(",")
+
+
+def test_every_real_line_says_what_its_words_say(shared: Path) -> None:
+    nothing = {("pmic", 100.0), ("pmic", 50.0), ("charger", 115.0)}
+    for file, _, line in _corpus(shared):
+        sample = parse_line(line)
+        rails_mw, temperatures_c, cores = _by_words(line)
+        assert sample.rails_mw == rails_mw, file
+        assert sample.temperatures_c == {
+            zone: celsius
+            for zone, celsius in temperatures_c.items()
+            if celsius > -200 and (zone.lower(), celsius) not in nothing
+        }, file
+        loads = [None if core == "off" else float(core.split("%")[0]) for core in cores]
+        assert list(sample.cpu_load_pct) == loads, file
 
 
 def test_mangled_real_lines_lose_only_what_is_lost(shared: Path) -> None:
