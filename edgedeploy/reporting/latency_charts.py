@@ -34,7 +34,11 @@ def distribution(record: ProfileRecord, *, points: int) -> Figure | None:
     ranks = np.unique(np.maximum(np.ceil(shares * len(ordered) - 1e-9).astype(int), 1))
     curve = [{"ms": float(ordered[r - 1]), "share": float(r) / len(ordered)} for r in ranks]
     latency = record.document["latency_ms"]
-    tails = [{"ms": latency[name], "name": name} for name in ("p50", "p99") if latency[name]]
+    tails = [
+        {"ms": latency[name], "name": name}
+        for name in ("p50", "p99")
+        if latency[name] is not None and ordered[0] <= latency[name] <= ordered[-1]
+    ]
     alt = f"Distribution of {len(ordered)} latencies: {_in_words(latency)}."
     spec = {
         **SIZE,
@@ -81,7 +85,7 @@ def statistics(record: ProfileRecord) -> DataTable:
         {"p50": f"95 % interval {number(interval[0])} to {number(interval[1])}"} if interval else {}
     )
     return DataTable(
-        caption=f"Latency in ms, {latency['count']} calls, none left out",
+        caption=f"Latency in ms, {_calls(latency['count'])}, none left out",
         head=("statistic", "ms", "bound at 99 % confidence, ms", "note"),
         rows=tuple(
             (
@@ -139,7 +143,7 @@ def series(record: ProfileRecord, *, points: int) -> Figure | None:
         + " Calls lie along the window by their own lengths."
         + told,
         svg=vega.draw(spec, alt=alt),
-        table=envelopes.table(f"Latency over time, {len(samples)} calls", "ms", found),
+        table=envelopes.table(f"Latency over time, {_calls(len(samples))}", "ms", found),
     )
 
 
@@ -193,6 +197,10 @@ def _marks(marks: Sequence[dict[str, Any]]) -> list[Spec]:
             "encoding": encoding,
         },
     ]
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count} calls"
 
 
 def _in_words(latency: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Colours and shapes of the charts: told apart without colour vision, readable on light and dark.
+"""Colours and shapes of the charts: told apart without colour vision, seen on light and dark.
 
 The page's style sheet declares the colours as variables, so that one drawing serves both themes.
 """
@@ -17,12 +17,12 @@ LIGHT: Mapping[str, str] = {
     "ink": "#1b2128",
     "quiet": "#4f5965",
     "link": "#0a58a8",
-    "series-0": "#0067a5",
-    "series-1": "#b34a00",
-    "series-2": "#00725a",
-    "series-3": "#a8326e",
-    "series-4": "#6b6100",
-    "series-5": "#5c5c5c",
+    "series-0": "#0a4bd6",
+    "series-1": "#b86e00",
+    "series-2": "#0b4a1c",
+    "series-3": "#e0176a",
+    "series-4": "#55106b",
+    "series-5": "#9a73dc",
     "good": "#00664f",
     "doubt": "#8a4b00",
     "bad": "#b3261e",
@@ -34,12 +34,12 @@ DARK: Mapping[str, str] = {
     "ink": "#eef1f4",
     "quiet": "#b3bcc7",
     "link": "#7cbcff",
-    "series-0": "#6cb6ff",
-    "series-1": "#ff9e5e",
-    "series-2": "#45d1a9",
-    "series-3": "#f28ac0",
-    "series-4": "#dccb45",
-    "series-5": "#c4c4c4",
+    "series-0": "#86dcff",
+    "series-1": "#ff6a45",
+    "series-2": "#9be22d",
+    "series-3": "#f4f0a8",
+    "series-4": "#12a583",
+    "series-5": "#dc48d4",
     "good": "#45d1a9",
     "doubt": "#ffb86b",
     "bad": "#ff8f80",
@@ -49,7 +49,7 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 
 _COLOURS = 6
 _COLD, _WARM = "#e3f0fb", "#08306b"  # of the heat map: pale is fast
-_INKS = ("#111418", "#ffffff")
+_INKS = ("#000000", "#ffffff")
 
 
 def variable(name: str) -> str:

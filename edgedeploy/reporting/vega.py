@@ -72,7 +72,7 @@ def _flattened(body: str) -> str:
 
 def axis(title: str, **more: Any) -> Spec:
     """Return an axis with few labels."""
-    return {"title": title, "tickCount": 5, **more}
+    return {"title": title, **({} if "values" in more else {"tickCount": 5}), **more}
 
 
 def milliseconds(field: str, title: str, low: float, high: float) -> Spec:
@@ -87,7 +87,7 @@ def milliseconds(field: str, title: str, low: float, high: float) -> Spec:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Return four to ten round numbers between two positive ones that are not equal.
+    """Return three to ten round numbers between two positive ones that are not equal.
 
     Example:
         >>> ticks(0.5, 60), ticks(4.1, 4.9)
@@ -100,7 +100,9 @@ def ticks(low: float, high: float) -> list[float]:
         if len(found) >= 4:
             return found[:: -(-len(found) // 10)]
     unit = 10.0 ** math.floor(math.log10((high - low) / 4))
-    step = next(unit * factor for factor in (1, 2, 5, 10) if (high - low) / (unit * factor) <= 5.5)
+    step = next(
+        unit * factor for factor in (1, 2, 2.5, 5, 10) if (high - low) / (unit * factor) <= 7
+    )
     first = math.ceil(low / step)
     return [float(f"{i * step:.12g}") for i in range(first, math.floor(high / step) + 1)]
 
@@ -118,7 +120,7 @@ def _theme() -> Spec:
             "gridColor": line,
             "domainColor": line,
             "tickColor": line,
-            "labelOverlap": True,
+            "labelOverlap": "greedy",
         },
         "legend": {
             **words,

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from edgedeploy.reporting import sheet
+from tests.reporting import reported
+from tests.reporting.profiles import made
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgedeploy.profiling.records import ProfileRecord
+
+
+def read(records: list[ProfileRecord]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(sheet.render(records))))
+
+
+def test_every_record_is_a_line_with_raw_numbers(tmp_path: Path) -> None:
+    lines = read([reported.full(tmp_path), reported.full(tmp_path)])
+    assert len(lines) == 2
+    line = lines[0]
+    assert (line["model"], line["alpha"], line["energy_mj"]) == (
+        "mobilenet_v2_1.00_224",
+        "1.0",
+        "48.8",
+    )
+    assert (line["calls"], line["verdict"], line["power_w"]) == ("900", "suspect", "6.1")
+    assert line["verdict_reasons"] == "the clock was throttled"
+
+
+def test_null_is_an_empty_cell(tmp_path: Path) -> None:
+    (line,) = read([reported.bare(tmp_path)])
+    for name in ("alpha", "p99_ms", "p50_low_ms", "peak_rss_mb", "energy_mj", "top1"):
+        assert not line[name]
+    assert line["source"] == "trtexec"
+
+
+def test_a_name_is_no_formula(tmp_path: Path) -> None:
+    (line,) = read([made(tmp_path, model='=HYPERLINK("x"),2')])
+    assert line["model"] == '\'=HYPERLINK("x"),2'
+
+
+def test_a_negative_number_stays_a_number(tmp_path: Path) -> None:
+    (line,) = read([made(tmp_path, energy_mj_per_inference=-0.5)])
+    assert line["energy_mj"] == "-0.5"
