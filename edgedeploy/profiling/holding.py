@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import getpass
 import os
 import re
 import socket
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from edgedeploy.profiling.ssh import Ssh
 
 _OLDEST = (3, 6)
-_ANSWER_S = 60.0
 _GOODBYE_S = 10.0
 _NOBODY = "0"
 
@@ -94,7 +92,7 @@ def _asked(line: Ssh, python: str, ends: str) -> Iterator[_Asked]:
         worker_process.started(argv, None, stderr) as process,
     ):
         try:
-            state, _, rest = _answer(process, line.host, stderr).partition(" ")
+            state, _, rest = _answer(process, line, stderr).partition(" ")
             yield _Asked(state, rest, process, stderr)
         finally:  # the board takes our folder away when its stdin ends
             assert process.stdin is not None
@@ -103,19 +101,19 @@ def _asked(line: Ssh, python: str, ends: str) -> Iterator[_Asked]:
                 process.wait(timeout=_GOODBYE_S)
 
 
-def _answer(process: subprocess.Popen[bytes], host: str, stderr: IO[bytes]) -> str:
+def _answer(process: subprocess.Popen[bytes], line: Ssh, stderr: IO[bytes]) -> str:
     assert process.stdout is not None
     try:
-        for line in listening.lines(process.stdout, _ANSWER_S):
-            if line.startswith(scripts.MARK):
-                return line[len(scripts.MARK) :].decode("utf-8", errors="replace").strip()
+        for said in listening.lines(process.stdout, line.answer_s):
+            if said.startswith(scripts.MARK):
+                return said[len(scripts.MARK) :].decode("utf-8", errors="replace").strip()
     except MeasurementError as error:
         raise EdgeDeployError(
-            f"{host} has not answered within {_ANSWER_S:g} s",
-            fix=f"see what its shell waits for: ssh {host} true",
+            f"{line.host} has not answered within {line.answer_s:g} s",
+            fix=f"see what its shell waits for: ssh {line.host} true",
         ) from error
     code = process.wait()
-    raise ssh.failed(host, code, worker_process.tail(stderr))
+    raise ssh.failed(line.host, code, worker_process.tail(stderr))
 
 
 def _not_ready(host: str, python: str, state: str, rest: str) -> EdgeDeployError:
@@ -160,7 +158,8 @@ def who() -> str:
 
 
 def _user() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    # getpass fails in a container whose user has no name
+    return f"{os.environ.get('USER') or os.getuid()}@{socket.gethostname()}"
 
 
 def _process(pid: int) -> str:

@@ -44,7 +44,6 @@ _OPTIONS = (
 )
 _SHARING = ("ControlMaster=no", "LogLevel=ERROR")
 _NAME = "edgedeploy-board"
-_PATIENCE_S = 1800.0
 _FULL = re.compile(r"no space left|disk quota exceeded|disk full", re.IGNORECASE)
 
 
@@ -56,11 +55,15 @@ class Ssh:
         command: What starts ssh.
         host: As ssh takes it, e.g. ``"user@board"``, or a name of its configuration.
         control: Socket of the connection that all commands share.
+        answer_s: Seconds within which the board must answer once it is reached.
+        copy_s: Seconds within which it must have taken or given files.
     """
 
     command: tuple[str, ...]
     host: str
     control: Path
+    answer_s: float = 60.0
+    copy_s: float = 1800.0
 
     def argv(self, script: str, *arguments: str, master: bool = False) -> list[str]:
         """Return the command line that runs a script on the board.
@@ -97,13 +100,13 @@ class Ssh:
                     stdin=stdin or subprocess.DEVNULL,
                     stdout=stdout or subprocess.DEVNULL,
                     stderr=stderr,
-                    timeout=_PATIENCE_S,
+                    timeout=self.copy_s,
                     start_new_session=True,  # Ctrl-C reaches us alone
                     check=False,
                 ).returncode
             except subprocess.TimeoutExpired as error:
                 raise MeasurementError(
-                    f"{self.host} has not taken or sent its files within {_PATIENCE_S:g} s",
+                    f"{self.host} has not taken or sent its files within {self.copy_s:g} s",
                     fix=f"look whether its disk still answers: ssh {self.host} df -h /tmp",
                 ) from error
             words = worker_process.tail(stderr)

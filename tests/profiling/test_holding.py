@@ -201,6 +201,16 @@ def test_a_lock_that_cannot_be_made_is_told(board: FakeBoard) -> None:
         hold().__enter__()
 
 
+def test_a_shell_that_waits_for_somebody_is_given_up(tmp_path: Path) -> None:
+    fake = tmp_path / "ssh"
+    fake.write_text("#!/bin/sh\necho 'Choose your environment:'\nread answer\n")
+    fake.chmod(0o755)
+    line = Ssh((str(fake),), "me@board", tmp_path / "control", answer_s=0.1)
+    with pytest.raises(EdgeDeployError, match=r"me@board has not answered within 0\.1 s") as caught:
+        holding.hold(line, "python3").__enter__()
+    assert "ssh me@board true" in caught.value.fix
+
+
 def test_a_shell_that_ends_at_once_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = tmp_path / "ssh"
     fake.write_text("#!/bin/sh\necho 'This account is not available'\necho no login >&2; exit 1\n")

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.errors import EdgeDeployError, FileError, MissingDependencyError, UsageError
+from edgedeploy.errors import (
+    EdgeDeployError,
+    FileError,
+    MeasurementError,
+    MissingDependencyError,
+    UsageError,
+)
 from edgedeploy.profiling import board_scripts, ssh
 from edgedeploy.profiling.ssh import Ssh
 
@@ -126,6 +132,12 @@ def test_another_failure_has_its_exit_code_and_words(tmp_path: Path) -> None:
     fake = fake_ssh(tmp_path, "echo 'tar: short read' >&2; exit 1")
     with pytest.raises(FileError, match=r"exit code 1\): tar: short read"):
         line(fake).run("true")
+
+
+def test_a_board_that_takes_for_ever_is_given_up(tmp_path: Path) -> None:
+    slow = Ssh((fake_ssh(tmp_path, "exec sleep 600"),), "me@board", tmp_path / "c", copy_s=0.05)
+    with pytest.raises(MeasurementError, match=r"me@board has not taken .* within 0\.05 s"):
+        slow.run("true")
 
 
 def test_files_go_in_and_come_out(tmp_path: Path) -> None:
