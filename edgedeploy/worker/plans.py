@@ -36,6 +36,7 @@ class Plan(NamedTuple):
         take: Runs the timed loop.
         warmed: The warm-up before it; of several streams the slowest.
         batch: What each call gets.
+        call: The vendor's own with this batch bound.
         inside: What a sample contains.
         steps: What `offline` measured to find its batch size, as JSON values.
     """
@@ -43,6 +44,7 @@ class Plan(NamedTuple):
     take: Callable[[Tick], Taken]
     warmed: Warmed
     batch: np.ndarray
+    call: Call
     inside: Tuple[str, ...] = INSIDE
     steps: Tuple[Dict[str, Any], ...] = ()
 
@@ -76,12 +78,12 @@ def prepare(
     if job.scenario == "offline":
         return _offline(job, runtimes[0], pictures, phase, host)
     batch = pictures(job.batch)
-    if job.scenario == "camera":
-        calls = [_from_picture(runtimes[0], job.seed)]
-    else:
-        calls = [runtime.bind(batch.copy()) for runtime in runtimes]
+    bound = [runtimes[0].bind(batch)]
+    bound += [runtime.bind(batch.copy()) for runtime in runtimes[1:]]
+    calls = [_from_picture(runtimes[0], job.seed)] if job.scenario == "camera" else bound
     take = _TAKES[job.scenario](job, calls, host)
-    return Plan(take, _warm_up(calls, job, host), batch, _INSIDE.get(job.scenario, INSIDE))
+    warmed = _warm_up(calls, job, host)
+    return Plan(take, warmed, batch, bound[0], _INSIDE.get(job.scenario, INSIDE))
 
 
 def _single(job: ProfileJob, calls: Sequence[Call], host: Host) -> Callable[[Tick], Taken]:
@@ -134,7 +136,7 @@ def _offline(
     batch = pictures(best.batch)
     call = runtime.bind(batch)
     warmed = timing.warm_up(call, job.warm_up, host.clock)
-    return Plan(_single(job, [call], host), warmed, batch, steps=tuple(map(_as_json, steps)))
+    return Plan(_single(job, [call], host), warmed, batch, call, steps=tuple(map(_as_json, steps)))
 
 
 def _doubling(runtime: Runtime) -> List[int]:

@@ -154,10 +154,9 @@ def _measure(
         meter.stop()
         seen = window.close(taken.window_ns)
     channel.phase("overhead")
-    call = runtime.bind(plan.batch)
     with timing.no_garbage_collection():
         bound, infer = timing.time_pairs(
-            call,
+            plan.call,
             lambda: runtime.infer(plan.batch),
             max(_PAIR_SHARE * job.duration_s, _PAIR_LEAST_S),
         )
