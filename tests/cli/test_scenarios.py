@@ -88,3 +88,15 @@ def test_flags_that_do_not_fit_the_scenario_are_refused(
     assert app.run(["profile", *argv]) == 2
     assert problem in capsys.readouterr().err
     assert not Path("profiles").exists()
+
+
+def test_a_camera_needs_to_know_how_pictures_are_preprocessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_artifact(tmp_path / "build" / "small" / "ort-fp32", preprocessing=None)
+    assert app.run(["profile", "--scenario", "camera", "--duration", "0"]) == 2
+    said = capsys.readouterr().err
+    assert "does not say how pictures are preprocessed" in said
+    assert "--mean and --std" in said
+    assert "Traceback" not in said
