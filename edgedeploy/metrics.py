@@ -5,7 +5,6 @@ Every metric has one name, on the command line and in JSON.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,8 @@ def read(document: Mapping[str, Any], metric: Metric) -> Reading:
         value = value.get(key) if isinstance(value, dict) else None
     if metric.name == "int8_layers":
         value = _int8_layers(document, value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    # the bounds also refuse NaN, infinity and integers that no float can hold
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and -1e18 < value < 1e18:
         return Reading(value * metric.scale)
     return Reading(None, _reason(document, metric))
 

@@ -61,15 +61,13 @@ def mismatches(first: ProfileRecord, second: ProfileRecord) -> tuple[Mismatch, .
     one, two = first.document, second.document
     pairs: list[tuple[str, Any, Any]] = [
         ("source", first.source or _OURS, second.source or _OURS),
-        ("scenario", one["scenario"], two["scenario"]),
+        # with its rate or its streams; for how long it was measured does not matter
+        ("scenario", first.key.scenario, second.key.scenario),
         ("inside", one["inside"], two["inside"]),
         ("device.power_mode", one["device"].get("power_mode"), two["device"].get("power_mode")),
     ]
-    pairs += [
-        (what, one[what], two[what])
-        for what in ("scenario_options", "input_shape")
-        if what in one and what in two
-    ]
+    if "input_shape" in one and "input_shape" in two:
+        pairs.append(("input_shape", one["input_shape"], two["input_shape"]))
     told, other = one.get("trtexec"), two.get("trtexec")
     if isinstance(told, dict) and isinstance(other, dict):
         pairs += [(f"trtexec.{what}", told.get(what), other.get(what)) for what in _TRTEXEC]

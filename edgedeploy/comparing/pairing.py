@@ -59,10 +59,11 @@ class Pairs:
 
 def subject(record: ProfileRecord) -> str:
     """Return what a record is of, in words."""
-    key = record.key
+    key, mode = record.key, record.document["device"].get("power_mode")
     by = key.backend if record.source is None else f"{key.backend} ({record.source})"
     more = [
         key.device,
+        mode if isinstance(mode, str) and mode.isprintable() else None,
         None if key.scenario == "single" else key.scenario,
         None if key.side is None else "x".join(map(str, key.side)),
         None if key.threads is None else f"{key.threads} threads",

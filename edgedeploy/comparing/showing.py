@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedeploy import quantities
 from edgedeploy.comparing.changes import SAME
+from edgedeploy.comparing.gates import FAILED, PASSED, UNKNOWN
 from edgedeploy.comparing.sides import is_noisy
 
 if TYPE_CHECKING:
@@ -37,9 +38,8 @@ def lines(found: Results) -> Iterator[str]:
         rows = [cells(change) for change in shown(comparison, gated)]
         yield from (f"  {line}" for line in _aligned([TITLES, *rows]))
         yield from (f"  {note}" for note in notes(comparison, gated))
-    yield from (f"refused: {one.name}: {one.error.problem}" for one in found.refusals)
-    yield from (f"not compared: {one.name}: {one.reason}" for one in found.lonely)
-    yield from map(_verdict, found.outcomes)
+        yield from (f"  {line}" for line in _verdicts(found, comparison))
+    yield from _rest(found)
 
 
 def markdown(found: Results) -> str:
@@ -54,11 +54,10 @@ def markdown(found: Results) -> str:
         parts += [
             _row([_escaped(cell) for cell in cells(change)]) for change in shown(comparison, gated)
         ]
-        parts += ["", *(f"- {_escaped(note)}" for note in notes(comparison, gated)), ""]
-    told = [f"- refused: {_escaped(f'{one.name}: {one.error.problem}')}" for one in found.refusals]
-    told += [f"- not compared: {_escaped(f'{one.name}: {one.reason}')}" for one in found.lonely]
-    told += [f"- {_escaped(_verdict(outcome))}" for outcome in found.outcomes]
-    return "\n".join([*parts, *told]).rstrip("\n") + "\n"
+        below = [*notes(comparison, gated), *_verdicts(found, comparison)]
+        parts += ["", *(f"- {_escaped(line)}" for line in below), ""]
+    parts += [f"- {_escaped(line)}" for line in _rest(found)]
+    return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def document(found: Results, *, exit_code: int) -> dict[str, Any]:
@@ -114,8 +113,21 @@ def _gated(outcomes: Sequence[Outcome]) -> set[str]:
     return {outcome.metric for outcome in outcomes}
 
 
-def _verdict(outcome: Outcome) -> str:
-    return f"{outcome.state}: {outcome.gate}: {outcome.subject}: {outcome.reason}"
+def _verdicts(found: Results, comparison: Comparison) -> Iterator[str]:
+    """Yield what became of the gates in one comparison."""
+    for outcome in found.outcomes:
+        if outcome.subject == comparison.name:
+            yield f"{outcome.state}: {outcome.gate}: {outcome.reason}"
+
+
+def _rest(found: Results) -> Iterator[str]:
+    """Yield what was not compared, and how many gates came out how."""
+    yield from (f"refused: {one.name}: {one.error.problem}" for one in found.refusals)
+    yield from (f"not compared: {one.name}: {one.reason}" for one in found.lonely)
+    states = [outcome.state for outcome in found.outcomes]
+    if states:
+        counts = [f"{states.count(state)} {state}" for state in (FAILED, UNKNOWN, PASSED)]
+        yield f"gates: {', '.join(counts)}"
 
 
 def _about(side: Side) -> str:

@@ -10,6 +10,8 @@ EdgeDeployError                              1
 |-- FileError                                6  a model, image, weight or calibration file is bad
 |   `-- ArtifactError                        6  an artifact is stale, corrupt or foreign
 `-- MeasurementError                         7  the numbers would not mean what they say
+
+No error has 8: with it `edgedeploy compare` says that it cannot tell.
 """
 
 import difflib

@@ -212,7 +212,8 @@ def _notes(compared: Sequence[Candidate], order: Sequence[str], latency: str) ->
     if lacking:
         yield f"{first.title} not measured, so ranked last: {', '.join(lacking)}"
     accuracies = [one.record.document["accuracy"] or {} for one in compared]
-    data = sorted({str(one["data"]) for one in accuracies if one.get("data") is not None})
+    named = {str(one["data"]) for one in accuracies if one.get("data") is not None}
+    data = sorted(name if name.isprintable() else repr(name) for name in named)
     if len(data) > 1:
         yield f"accuracy is of different images: {', '.join(data)}"
 

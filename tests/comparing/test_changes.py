@@ -138,6 +138,10 @@ def test_accuracies_of_different_images_are_not_compared(tmp_path: Path) -> None
     [
         ({"inside": ["compute"]}, "inside: h2d + compute + d2h against compute"),
         ({"scenario": "offline"}, "scenario: single against offline"),
+        (
+            {"scenario_options": {"streams": 2}},
+            "scenario: single against single, 2 streams",
+        ),
         ({"source": "trtexec"}, "source: edgedeploy against trtexec"),
         ({"device__power_mode": "15W"}, "device.power_mode: not known against 15W"),
         ({"input_shape": [8, 3, 8, 8]}, "input_shape: [1, 3, 8, 8] against [8, 3, 8, 8]"),
@@ -158,6 +162,11 @@ def test_two_meanings_of_tensorrts_own_tool_are_refused(tmp_path: Path) -> None:
         MeasurementError, match=r"latency_is: h2d \+ compute \+ d2h against compute"
     ):
         compared(tmp_path, new, old)
+
+
+def test_how_long_was_measured_does_not_matter(tmp_path: Path) -> None:
+    short, long = ({"scenario_options": {"duration_s": seconds}} for seconds in (1, 60))
+    assert compared(tmp_path, short, long).noted == ()
 
 
 def test_what_may_differ_is_said(tmp_path: Path) -> None:

@@ -53,7 +53,10 @@ def test_a_power_mode_is_paired_with_itself_and_only_else_with_another(tmp_path:
     strong = profile(tmp_path, device__power_mode="MAXN", created_s=2e9)
     both = pairing.by_key([weak, strong], [strong, weak])
     assert all(pair.first is pair.second for pair in both.pairs)
-    assert len(both.pairs) == 2
+    assert [pair.name for pair in both.pairs] == [
+        "small ort fp32 (local, 10W, 8x8, 2 threads)",
+        "small ort fp32 (local, MAXN, 8x8, 2 threads)",
+    ]
     (wrong,) = pairing.by_key([weak], [strong]).pairs
     assert (wrong.first, wrong.second) == (weak, strong)
 
