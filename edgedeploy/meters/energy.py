@@ -62,6 +62,9 @@ def choose(
     """
     if rails.total(ina3221.read_rails_mw(root), board) is not None:
         return Choice(sampled=SOURCES["ina3221"])
+    if rails.has_none(board):
+        none = SensorState(available=False, reason=f"a {board} has no power sensor")
+        return _choose_elsewhere(root, runs_on, library, [("module", none)])
     program = tegrastats.probe(root)
     if program.available:
         return Choice(sampled=SOURCES["tegrastats"])

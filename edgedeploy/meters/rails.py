@@ -85,6 +85,15 @@ def module_rails(board: str) -> Tuple[str, ...]:
     return _MODULE[name]
 
 
+def has_none(board: str) -> bool:
+    """Return whether a board is one that measures no rail.
+
+    Args:
+        board: A device name, with or without ``jetson-``; any other machine may have one.
+    """
+    return _MODULE.get(_without_prefix(board)) == ()
+
+
 def total(rails_mw: Dict[str, int], board: str) -> Optional[Total]:
     """Return which rails make the module; None if one that is needed is missing.
 

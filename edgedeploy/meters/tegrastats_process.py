@@ -68,7 +68,7 @@ class _Process(Reader):
     def complaint(self) -> str:
         """Return what was printed instead of power, and what to do."""
         if self._records:
-            return f"it prints no power rails for this user (fix: {AS_ROOT})"
+            return f"it prints no power rails, which may be for root only (fix: {AS_ROOT})"
         if not self._last_other:
             return "it has printed nothing"
         fix = f" (fix: {AS_ROOT})" if _WANTS_ROOT.search(self._last_other) else ""

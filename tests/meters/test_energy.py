@@ -73,6 +73,13 @@ def test_tegrastats_is_asked_where_the_monitors_do_not_make_the_total(tmp_path: 
     assert source.name == "tegrastats"
 
 
+def test_board_without_a_sensor_is_not_asked(tmp_path: Path) -> None:
+    _with_tegrastats(tmp_path)
+    reason = energy.choose(str(tmp_path), "cpu", "jetson-tk1").reason
+    assert reason is not None
+    assert reason.startswith("no sensor measured it: module: a jetson-tk1 has no power sensor; ")
+
+
 def test_battery_comes_last(tmp_path: Path) -> None:
     assert energy.choose(plant(tmp_path, {**RAPL, **BATTERY})).counted is not None
     (tmp_path / ZONE / "energy_uj").unlink()

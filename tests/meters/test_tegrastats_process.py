@@ -112,7 +112,7 @@ def test_one_that_closes_its_output_and_lives_on_has_ended(start: Start) -> None
         ),
         (
             f"say({fake.WITHOUT_RAILS!r})",
-            "it prints no power rails for this user" + AS_ROOT,
+            "it prints no power rails, which may be for root only" + AS_ROOT,
         ),
     ],
 )
