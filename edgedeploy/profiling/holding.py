@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import os
 import re
 import socket
 import subprocess
 import tempfile
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from edgedeploy.errors import (
@@ -74,14 +76,7 @@ def hold(line: Ssh, python: str) -> Iterator[Hold]:
             asked = stack.enter_context(_asked(line, python, asked.rest.split()[0]))
         if asked.state != "ready":
             raise _not_ready(line.host, python, asked.state, asked.rest)
-        version, folder = asked.rest.split(" ", 1)
-        if tuple(int(part) for part in version.split(".")) < _OLDEST:
-            raise UnsupportedError(
-                f"{line.host}: {python} is Python {version}, the worker needs "
-                f"{'.'.join(map(str, _OLDEST))} or newer",
-                fix="name another: --python /usr/bin/python3",
-            )
-        yield Hold(folder, asked.connection, asked.stderr)
+        yield Hold(_folder(line.host, python, asked.rest), asked.connection, asked.stderr)
 
 
 @contextlib.contextmanager
@@ -114,6 +109,21 @@ def _answer(process: subprocess.Popen[bytes], line: Ssh, stderr: IO[bytes]) -> s
         ) from error
     code = process.wait()
     raise ssh.failed(line.host, code, worker_process.tail(stderr))
+
+
+def _folder(host: str, python: str, ready: str) -> str:
+    """Return our folder from ``"3.6 /tmp/…"``, if the worker runs under that Python."""
+    found = re.fullmatch(r"(\d+)\.(\d+) (/.+)", ready)
+    if found is None:
+        raise _not_ready(host, python, "bad-python", f"it says {ready!r} when asked its version")
+    major, minor, folder = found.groups()
+    if (int(major), int(minor)) < _OLDEST:
+        raise UnsupportedError(
+            f"{host}: {python} is Python {major}.{minor}, the worker needs "
+            f"{'.'.join(map(str, _OLDEST))} or newer",
+            fix="name another: --python /usr/bin/python3",
+        )
+    return folder
 
 
 def _not_ready(host: str, python: str, state: str, rest: str) -> EdgeDeployError:
@@ -164,10 +174,8 @@ def _user() -> str:
 
 def _process(pid: int) -> str:
     """Return a process's number together with that of its namespace: containers count anew."""
-    try:
-        return f"{pid}.{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116 -- a link to no file
-    except OSError:
-        return str(pid)
+    namespace = Path("/proc/self/ns/pid")
+    return f"{pid}.{namespace.stat().st_ino if namespace.exists() else 0}"
 
 
 def _is_gone(held: str) -> bool:
@@ -180,8 +188,6 @@ def _is_gone(held: str) -> bool:
         return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
+    except OSError as error:
+        return error.errno == errno.ESRCH
     return False
