@@ -33,7 +33,7 @@ class Source(NamedTuple):
 SOURCES: Dict[str, Source] = {
     source.name: source
     for source in (
-        Source("ina3221", lambda root, _: ina3221.open_reader(root), interval_ms=50, gap_s=1.0),
+        Source("ina3221", lambda root, _: ina3221.open_reader(root), interval_ms=100, gap_s=1.0),
         Source("tegrastats", tegrastats_process.start, interval_ms=100, gap_s=1.0),
         Source(
             "nvml",
