@@ -41,10 +41,12 @@ class Sampler:
 
     Args:
         order: What to record.
+        patience_s: To wait for an answer, beyond the time that the sensor may take.
     """
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, patience_s: float = _PATIENCE_S) -> None:
         self._order = order
+        self._patience_s = patience_s
         self._process: "Optional[subprocess.Popen[bytes]]" = None
         self._buffer = b""
 
@@ -66,7 +68,7 @@ class Sampler:
             )
         except OSError as error:
             return f"the sampler's process cannot be started: {error.strerror}"
-        answer, reason = self._hear(self._order.start_s + _PATIENCE_S)
+        answer, reason = self._hear(self._order.start_s + self._patience_s)
         return reason if answer is None else answer["reason"]
 
     def stop(self) -> Tuple[Optional[Recording], Optional[str]]:
@@ -81,7 +83,7 @@ class Sampler:
             self._process.stdin.write(b"stop\n")
         except BrokenPipeError:
             return None, self._death()
-        answer, reason = self._hear(self._order.gap_s + _PATIENCE_S)
+        answer, reason = self._hear(self._order.gap_s + self._patience_s)
         self.close()
         return (None, reason) if answer is None else (Recording(**answer), None)
 

@@ -140,6 +140,34 @@ def test_sensor_does_not_outlive_a_measuring_process_that_is_killed(
     assert has_gone(int((tmp_path / "pid").read_text()))
 
 
+def test_python_that_cannot_be_started_is_a_reason(
+    sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    reason = "the sampler's process cannot be started: No such file or directory"
+    assert sampler.start() == reason
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        ("import time; time.sleep(0.5)", "the sampler's process has not answered for 0.15 s"),
+        ("raise SystemExit(7)", "the sampler's process ended with exit code 7"),
+    ],
+)
+def test_sampler_that_says_nothing_is_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, reason: str
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!{sys.executable} -IS\n{does}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    patience_s = 0.1 if "sleep" in does else 5.0
+    sampler = Sampler(QUICK._replace(start_s=0.05), patience_s)
+    assert sampler.start() == reason
+    sampler.close()
+
+
 def test_sysfs_is_asked_at_the_interval(tmp_path: Path) -> None:
     folder = "sys/class/hwmon/hwmon3"
     files: Tree = {
