@@ -64,7 +64,7 @@ def side(record: ProfileRecord, *, label: str, seed: int = 0) -> Side:
         if name not in found:
             too_few = f"{len(samples)} samples, {intervals.needed(name)} are needed"
             readings[name] = Reading(None, too_few)
-        elif readings[name].value is None:  # p97: no record has it
+        elif readings[name].value is None:  # p97, which older records do not have
             readings[name] = Reading(found[name])
     if samples.min() <= 0:
         reason = "the clock saw no time pass during a call"

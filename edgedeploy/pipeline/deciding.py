@@ -136,7 +136,13 @@ def _compared(
     *,
     lonely_counts: bool,
 ) -> Results:
-    labels = (str(sides[0]), str(sides[1]))
+    labels = (_label(sides[0]), _label(sides[1]))
     return results.compare_all(
         found, conditions, labels=labels, lonely_counts=lonely_counts, progress=progress
     )
+
+
+def _label(side: object) -> str:
+    """Return what a side is called, with nothing that steers a terminal or is no Unicode."""
+    text = str(side)
+    return text if text.isprintable() else ascii(text)

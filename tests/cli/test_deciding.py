@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,16 @@ def test_two_files_are_compared(here: Path, capsys: pytest.CaptureFixture[str]) 
     (one,) = found["comparisons"]
     assert (code, one["changes"]["p50"]["says"]) == (0, "slower")
     assert one["first"]["label"] == "before/a.json, 2026-11-22T07:30:00Z"
+
+
+def test_a_file_with_an_odd_name_is_named_harmlessly(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = os.fsdecode(b"\x1b[31m\xff.json")
+    shutil.copy(here / "before" / "a.json", here / odd)
+    assert app.run(["compare", odd, "profiles/b.json", "-o", "compare.md"]) == 0
+    assert "A  '\\x1b[31m\\udcff.json', 2026" in capsys.readouterr().out
+    assert "udcff" in (here / "compare.md").read_text()
 
 
 def test_a_gate_fails_two_folders_and_leaves_markdown_and_junit(

@@ -189,3 +189,37 @@ def test_a_value_that_could_steer_a_terminal_is_written_as_json(tmp_path: Path) 
         'device.clocks: not known against {"a": 1}',
         'environment.backend: onnxruntime 1.2.3 against "\\u001b[31mred"',
     ]
+
+
+def test_an_older_record_without_p97_has_it_from_its_samples(tmp_path: Path) -> None:
+    found = change(compared(tmp_path, {"latency_ms__p97": None}), "p97")
+    assert found.second.value == found.first.value
+
+
+def test_a_clock_that_stood_still_gives_no_interval(tmp_path: Path) -> None:
+    stopped = change(compared(tmp_path, {"ns": [0, *latencies()]}), "p50")
+    assert stopped.interval is None
+    assert stopped.reason == "B: the clock saw no time pass during a call"
+
+
+def test_a_power_trace_of_something_else_than_numbers_gives_no_interval(tmp_path: Path) -> None:
+    power_of_words = {"mean_w": 5.0, "trace": {"t_ns": [0], "mw": ["5000"]}}
+    odd = {"energy_mj_per_inference": 5.0, "power": power_of_words, "power_reason": None}
+    assert "no power trace" in str(change(compared(tmp_path, odd, odd), "energy").reason)
+
+
+def test_swapping_two_profiles_swaps_what_is_said_of_them(tmp_path: Path) -> None:
+    more = {"ns": latencies(scale=1.1, seed=1), "artifact__size_bytes": 10**6}
+    there, back = compared(tmp_path, more), compared(tmp_path, {}, more)
+    opposite = {
+        "slower": "faster",
+        "larger": "smaller",
+        "same": "same",
+        "cannot tell": "cannot tell",
+    }
+    for forth, again in zip(there.changes, back.changes, strict=True):
+        assert again.word == opposite[forth.word]
+        if forth.interval is not None:
+            assert again.interval is not None
+            assert 1 / again.interval.low == pytest.approx(forth.interval.high)
+            assert 1 / again.interval.high == pytest.approx(forth.interval.low)

@@ -122,3 +122,11 @@ def test_a_share_of_nothing_cannot_be_told(tmp_path: Path) -> None:
         "cannot tell",
         "the first value is 0, so there is no ratio",
     )
+
+
+def test_what_was_not_evaluated_cannot_be_told(tmp_path: Path) -> None:
+    outcomes = gates.judge(compared(tmp_path, {}), [gates.parse("top1 < 0points")])
+    assert (outcomes[0].state, outcomes[0].reason[:24]) == (
+        "cannot tell",
+        "A and B: not evaluated: ",
+    )

@@ -144,3 +144,18 @@ def test_junit_has_a_case_for_each_gate_and_counts_them(*, strict: bool, tag: st
     assert failed[0].attrib["message"] == "+6 % to <7 %"
     assert (passed[0].tag, passed[0].text) == ("system-out", "+0 %")
     assert unknown[0].tag == tag
+
+
+def test_layers_and_points_are_counted_and_two_tables_stand_apart(tmp_path: Path) -> None:
+    def two(**changes: Any) -> list[ProfileRecord]:
+        return [profile(tmp_path, **changes), profile(tmp_path, model="x", **changes)]
+
+    found = run(
+        two(artifact__runs={"int8": 27}, accuracy={"top1": 0.875}),
+        two(artifact__runs={"int8": 25}, accuracy={"top1": 0.870}),
+    )
+    told = list(showing.lines(found))
+    assert told.count("") == 1
+    rows = [line.split() for line in told]
+    assert ["int8", "layers", "27", "25", "-2", "–", "fewer"] in rows
+    assert ["top-1", "87.50", "%", "87.00", "%", "-0.50", "pt", "–", "lower"] in rows

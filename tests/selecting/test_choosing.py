@@ -101,6 +101,16 @@ def test_what_was_not_measured_keeps_to_no_limit_and_says_so(folder: Path) -> No
     assert choice.nearest is not None
     assert choice.nearest.candidate.record.model == "known"
     assert "might do: unknown ort fp32, once measured: energy" in list(showing.notes(choice))
+    listed = showing.document(choice, exit_code=1)["candidates"]
+    assert [one["violations"][0]["value"] for one in listed] == [30.0, None]
+
+
+def test_what_counts_most_and_is_not_known_loses_and_that_is_said(folder: Path) -> None:
+    known, unknown = variant(folder, "known", top1=0.5), variant(folder, "unknown", p99=0.1)
+    choice = choose(known, unknown)
+    assert chosen(choice) == "known"
+    assert fell(choice) == {"unknown": ["top-1 not measured, the chosen one has 50.00 %"]}
+    assert choice.notes == ("top-1 not measured, so ranked last: unknown ort fp32",)
 
 
 def test_a_suspect_is_chosen_only_if_allowed_and_an_invalid_one_never(folder: Path) -> None:
