@@ -63,7 +63,8 @@ def _options(
     if version:
         print(f"edgedeploy {__version__}")
         raise typer.Exit
-    logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr)
+    where = "%(name)s: " if verbose else "edgedeploy: warning: "
+    logging.basicConfig(format=where + "%(message)s", stream=sys.stderr)
     logging.getLogger("edgedeploy").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
@@ -121,14 +122,21 @@ def _format_warning(
 
 def _command(argv: Sequence[str]) -> str:
     """Return the command that was meant, with a space behind it, or nothing."""
-    commands: set[str | None] = {command.name for command in app.registered_commands}
+    commands = _names(app)
     for position, word in enumerate(argv):
         if word in commands:
             return f"{word} "
         for group in app.registered_groups:
             inner = group.typer_instance
             if inner is not None and inner.info.name == word:
-                commands = {command.name for command in inner.registered_commands}
-                names = [found for found in argv[position + 1 :] if found in commands][:1]
+                names = [found for found in argv[position + 1 :] if found in _names(inner)][:1]
                 return f"{' '.join([word, *names])} "
     return ""
+
+
+def _names(group: typer.Typer) -> set[str]:
+    """Return what a group's commands are called; one without a name has its function's."""
+    return {
+        command.name or getattr(command.callback, "__name__", "").replace("_", "-")
+        for command in group.registered_commands
+    }
