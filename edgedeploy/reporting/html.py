@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import edgedeploy
 from edgedeploy.optional import needs
-from edgedeploy.reporting import heat_map, page, palette, pareto, table
+from edgedeploy.reporting import commands, heat_map, page, palette, pareto, table
 from edgedeploy.reporting.settings import by_setting
 
 if TYPE_CHECKING:
@@ -49,10 +49,11 @@ def render(records: Sequence[ProfileRecord], *, detail: Detail | None = None) ->
         titles=[(column.title, column.is_number) for column in table.columns(rows)],
         notes=table.dashes(rows, table.columns(rows)),
         figures=list(_overview(shown)),
+        alone=_alone(shown),
         runs=runs,
         detail=detail,
         environments=page.environments(shown),
-        commands=page.commands(shown),
+        commands=commands.of(shown),
     )
 
 
@@ -66,8 +67,15 @@ def _lines(rows: Sequence[Row], runs: Sequence[Run]) -> list[tuple[Run, list[str
 
 
 def _overview(records: Sequence[ProfileRecord]) -> Iterator[Figure]:
+    """Yield the charts of each setting that has several runs: one alone compares with nothing."""
     for setting, comparable in by_setting(records).items():
-        for chart in (pareto.chart, heat_map.chart):
+        for chart in (pareto.chart, heat_map.chart) if len(comparable) > 1 else ():
             figure = chart(comparable, setting)
             if figure is not None:
                 yield figure
+
+
+def _alone(records: Sequence[ProfileRecord]) -> list[str]:
+    """Return the settings of a single run each, where there are several settings."""
+    found = by_setting(records)
+    return [setting.words for setting, runs in found.items() if len(runs) == 1 < len(found)]

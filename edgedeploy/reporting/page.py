@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -83,7 +82,7 @@ def run(record: ProfileRecord, index: int, detail: Detail) -> Run:
     figures = tuple(_figures(record, detail)) if detail.charts else ()
     return Run(
         anchor=f"run-{index + 1}",
-        title=f"{record.model}, {group(record)}",
+        title=f"{record.model}, {group(record)}{_apart(record)}",
         level=record.level,
         reasons=record.reasons,
         about=_about(record),
@@ -142,12 +141,6 @@ def environments(records: Sequence[ProfileRecord]) -> DataTable:
     )
 
 
-def commands(records: Sequence[ProfileRecord]) -> list[str]:
-    """Return the command of each record that holds one, each once."""
-    found = (_command(record) for record in records)
-    return list(dict.fromkeys(command for command in found if command))
-
-
 def flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
     """Yield the values inside a JSON value as text under dotted names, without None and ``[]``.
 
@@ -199,6 +192,7 @@ def _about(record: ProfileRecord) -> dict[str, str]:
         "threads": document.get("threads"),
         "input": " × ".join(map(str, document.get("input_shape") or [])) or None,
         "scenario options": _text(document.get("scenario_options") or {}) or None,
+        "scenario results": _text(document.get("scenario_results") or {}) or None,
         "calls": document["latency_ms"]["count"],
         "p50": _with_unit(document["latency_ms"]["p50"], "ms"),
         "95 % interval of p50": f"{number(interval[0])} to {number(interval[1])} ms"
@@ -217,6 +211,11 @@ def _about(record: ProfileRecord) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
+def _apart(record: ProfileRecord) -> str:
+    """Return what a title says of a run that is not the usual one."""
+    return "" if record.setting == "single" else f", {record.setting}"
+
+
 def _with_unit(value: float | None, unit: str) -> str | None:
     return None if value is None else f"{number(value)} {unit}"
 
@@ -232,13 +231,3 @@ def _missing(record: ProfileRecord) -> dict[str, str]:
     reasons = {str(name): str(why) for name, why in record.document.get("reasons", {}).items()}
     why = record.document.get("power_reason")
     return {**reasons, "power": str(why)} if why else reasons
-
-
-def _command(record: ProfileRecord) -> str | None:
-    for holder in (record.document, record.document.get(record.source or "") or {}):
-        found = holder.get("command")
-        if isinstance(found, list) and found:
-            return shlex.join(map(str, found))
-        if isinstance(found, str) and found:
-            return found
-    return None

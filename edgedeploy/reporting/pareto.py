@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from edgedeploy.reporting.settings import Setting
     from edgedeploy.reporting.vega import Spec
 
-_SIZES = (70, 420)  # areas of the smallest and the largest point, in square pixels
+_SIZES = (70, 420)  # areas of the smallest and the largest of few points, in square pixels
+_FEW = 40
 _HOLLOW = "hollow: p90, because there are too few samples for p99"
 
 
@@ -88,9 +89,10 @@ def _sized(points: Sequence[dict[str, Any]]) -> str:
         values = [point[key] for point in points]
         if all(value is not None for value in values):
             least, most = min(values), max(values)
+            smallest, largest = _SIZES if len(points) <= _FEW else (_SIZES[0] / 2, _SIZES[1] / 2)
             for point, value in zip(points, values, strict=True):
                 share = (value - least) / (most - least) if most > least else 0.5
-                point["area"] = _SIZES[0] + (_SIZES[1] - _SIZES[0]) * share
+                point["area"] = smallest + (largest - smallest) * share
             return words
     for point in points:
         point["area"] = _SIZES[0]

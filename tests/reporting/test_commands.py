@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgedeploy.reporting import commands
+from tests.reporting import reported
+from tests.reporting.profiles import made
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_options_of_a_record_become_the_command_that_measures_it_again(tmp_path: Path) -> None:
+    options = {"duration_s": 2.0, "percentile": "p99", "rate": 12.5, "seed": 0, "streams": None}
+    record = made(
+        tmp_path,
+        model="a model",
+        scenario="server",
+        scenario_options=options,
+        device__name="jetson-nano",
+        input_shape=[1, 3, 96, 96],
+    )
+    (command,) = commands.of([record, record])
+    assert command == (
+        "edgedeploy profile 'build/a model/ort-fp32' --device jetson-nano --scenario server "
+        "--duration 2 --percentile p99 --rate 12.5 --threads 2 --resolution 96"
+    )
+
+
+def test_batches_are_written_as_the_command_reads_them(tmp_path: Path) -> None:
+    options = {"duration_s": 0.5, "batches": [1, 8]}
+    (command,) = commands.of([made(tmp_path, scenario="offline", scenario_options=options)])
+    assert "--scenario offline --duration 0.5 --batches 1,8 " in command
+
+
+def test_what_is_stored_comes_first_and_what_tells_nothing_is_left_out(tmp_path: Path) -> None:
+    older = made(tmp_path, scenario_options={})
+    stored = made(tmp_path, command=["edgedeploy", "profile", "my build"])
+    assert commands.of([older, stored]) == ["edgedeploy profile 'my build'"]
+    assert commands.of([reported.bare(tmp_path)]) == ["trtexec --loadEngine=model.engine"]
