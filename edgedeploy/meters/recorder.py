@@ -125,7 +125,7 @@ class Recorder:
         self.samples += powers
 
 
-def main(arguments: List[str], out: Optional[IO[str]] = None) -> int:
+def main(arguments: List[str], out: Optional[IO[str]] = None, commands: int = 0) -> int:
     """Record as ``arguments[0]``, an `Order` in JSON, says; return the exit code."""
     order = Order(**json.loads(arguments[0]))
     answer = sys.stdout if out is None else out
@@ -134,7 +134,7 @@ def main(arguments: List[str], out: Optional[IO[str]] = None) -> int:
         _say(answer, {"reason": reason})
         return 0
     try:
-        recorder = Recorder(reader, order)
+        recorder = Recorder(reader, order, commands)
         reason = recorder.begin()
         _say(answer, {"reason": reason})
         if reason is None:
