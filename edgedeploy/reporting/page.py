@@ -39,9 +39,9 @@ class Detail:
 _DETAILS = {
     20: Detail(120),
     60: Detail(60),
-    200: Detail(24, stages=False, note="Stages and layers are left out of more than 60 runs."),
+    200: Detail(16, stages=False, note="Stages and layers are left out of more than 60 runs."),
 }
-_LEAST = Detail(24, charts=False, note="Charts of single runs are left out of more than 200 runs.")
+_LEAST = Detail(16, charts=False, note="Charts of single runs are left out of more than 200 runs.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
