@@ -15,7 +15,7 @@ from tests import fake_tegrastats as fake
 if TYPE_CHECKING:
     from pathlib import Path
 
-QUICK = Choice(sampled=SOURCES["tegrastats"]._replace(interval_ms=5, gap_s=0.25, start_s=0.5))
+QUICK = Choice(sampled=SOURCES["tegrastats"]._replace(interval_ms=5, gap_s=0.6, start_s=2.0))
 
 
 def work(seconds: float) -> int:
@@ -28,7 +28,7 @@ def work(seconds: float) -> int:
 
 def measure(window_s: float = 0.15, board: str = "local") -> PowerSeen:
     with Meter(board=board, choice=QUICK) as meter:
-        meter.idle(0.05)
+        meter.idle(0.1)
         meter.open()
         window_ns = work(window_s)
         meter.stop()
@@ -54,10 +54,10 @@ def test_energy_is_the_power_of_the_rule_over_the_window(
     assert seen.energy["rails_w"]["VDD_SOC"] == pytest.approx(1.4)
     assert (seen.energy["source"], seen.energy["rule"]) == ("tegrastats", "VDD_IN")
     assert seen.energy["idle_w"] == pytest.approx(5.0)
-    assert seen.energy["samples"] >= 10
+    assert seen.energy["samples"] >= 2
     assert seen.energy["uncertainty_pct"] == pytest.approx(200 * 40 / 12**0.5 / 5000)
     times = seen.energy["trace"]["t_ns"]
-    assert times[0] < -0.05e9
+    assert times[0] < -0.1e9
     assert times[-1] >= seen.energy["window_ns"]
 
 
@@ -87,7 +87,7 @@ def test_idle_power_is_that_of_the_time_before(
     ("does", "reason"),
     [
         (fake.DIES, "of the window: it ended with exit code 3"),
-        (fake.STALLS, "of the window: at most 0.25 s is bridged"),
+        (fake.STALLS, "of the window: at most 0.6 s is bridged"),
         (fake.GARBAGE, "tegrastats: it has printed no record, but"),
         (fake.NEEDS_ROOT, "run as root: sudo -E edgedeploy profile"),
         ("while True: say(LINE)", None),
