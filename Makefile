@@ -37,7 +37,7 @@ zoo: $(VENV)/.test
 	$(BIN)/edgedeploy calibrate --data $(CIFAR10)/train
 
 clean:
-	rm -rf build profiles report.md dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf build profiles report.md report.html dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -166,7 +166,7 @@ def test_tuned_int8_is_built_in_every_mode_that_the_library_has(trt: Backend) ->
     modes = trt_dialects.int8_modes(trt_dialects.of(trt_api.library()))
     spec = BuildSpec(backend="trt", precision=Precision.INT8, trt=TrtOptions(tune=True))
     if len(modes) == 1:
-        with pytest.raises(UsageError, match="--tune compares INT8 modes, and TensorRT.* has typed"):
+        with pytest.raises(UsageError, match=r"and TensorRT.* has typed only"):
             trt.candidates(spec)
         return
     if cuda_memory.find_gpu() is None:
