@@ -1,18 +1,25 @@
 """ONNX Runtime on the CPU."""
 
+import json
 import os
-from typing import Any, Callable, Optional
+import shutil
+import tempfile
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import onnxruntime
 
 from .errors import ArtifactError, UnsupportedError, UsageError
 from .manifest import Manifest
-from .session import Session
+from .session import LayerTime, LayerTimes, Session
 
 # Between two Q/DQ pairs it would give float weights integers of its own, one scale for all
 # channels: layers that a calibration left in float lose more that way than the others.
 KEEP_FLOATS = ("optimization.disable_specified_optimizers", "WeightBiasQuantization")
+
+
+_UNTIMED = 5  # calls before the timed ones: the first allocate memory
+_KERNEL = "_kernel_time"
 
 
 def version() -> str:
@@ -42,14 +49,16 @@ def load(folder: str, manifest: Manifest, threads: int, device: Optional[str] = 
             f"ONNX Runtime {version()} refuses {path}: {_first_line(error)}",
             fix="build it here: edgedeploy build {}.onnx --backend ort".format(manifest.model),
         ) from error
-    return OrtSession(session, manifest, threads)
+    return OrtSession(session, manifest, threads, path)
 
 
 class OrtSession(Session):
     """A loaded ONNX model."""
 
-    def __init__(self, session: Any, manifest: Manifest, threads: int) -> None:
+    def __init__(self, session: Any, manifest: Manifest, threads: int, path: str) -> None:
         self._session = session
+        self._path = path
+        self._threads = threads
         self._input = manifest.input.name
         self._outputs = [manifest.output.name]
         self.described = {
@@ -84,9 +93,54 @@ class OrtSession(Session):
 
         return call
 
+    def layer_times(self, batch: np.ndarray, runs: int) -> LayerTimes:
+        """Read the trace of a second session; it is written to a folder of its own, and deleted.
+
+        The trace counts in whole microseconds.
+        """
+        options = _options(self._threads)
+        options.enable_profiling = True
+        folder = tempfile.mkdtemp(prefix="edgedeploy-")
+        try:
+            options.profile_file_prefix = os.path.join(folder, "layers")
+            session = onnxruntime.InferenceSession(
+                self._path, options, providers=["CPUExecutionProvider"]
+            )
+            try:
+                for _ in range(_UNTIMED + runs):
+                    session.run(self._outputs, {self._input: batch})
+            finally:
+                trace = session.end_profiling()
+            with open(trace, encoding="utf-8") as file:
+                events = json.load(file)
+        except (OSError, ValueError) as error:
+            return LayerTimes(None, f"ONNX Runtime's trace cannot be read: {error}")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        layers = _layers(events, _UNTIMED)
+        if not layers:
+            return LayerTimes(None, f"ONNX Runtime {version()} wrote no kernel to its trace")
+        return LayerTimes(layers)
+
     def close(self) -> None:
         """Drop the session, which frees its weights and threads."""
         self._session = None
+
+
+def _layers(events: List[Dict[str, Any]], untimed: int) -> List[LayerTime]:
+    """Return the mean of every kernel of a trace, without its first ``untimed`` calls."""
+    kernels: Dict[Tuple[str, str, str], List[float]] = {}
+    for event in events:
+        name = str(event.get("name"))
+        if event.get("cat") != "Node" or not name.endswith(_KERNEL):
+            continue
+        about = event["args"]
+        key = (name[: -len(_KERNEL)], str(about.get("op_name")), str(about.get("node_index")))
+        kernels.setdefault(key, []).append(event["dur"] / 1e3)
+    return [
+        LayerTime(name, kind, sum(times[untimed:]) / len(times[untimed:]))
+        for (name, kind, _), times in kernels.items()
+    ]
 
 
 def _options(threads: int) -> Any:

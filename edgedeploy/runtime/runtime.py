@@ -14,7 +14,7 @@ from .errors import UsageError
 from .loading import Loaded
 from .manifest import Manifest
 from .preprocessing import Preprocessing
-from .session import Session
+from .session import LayerTimes, Session
 
 
 class Prediction(NamedTuple):
@@ -200,6 +200,12 @@ class Runtime:
         ready = checked(batch, self._manifest.input)
         with self._lock:
             return self._open_session().stage_times(ready, runs)
+
+    def layer_times(self, batch: np.ndarray, runs: int = 100) -> LayerTimes:
+        """Time every layer with the vendor's own profiler; see `session.Session.layer_times`."""
+        ready = checked(batch, self._manifest.input)
+        with self._lock:
+            return self._open_session().layer_times(ready, runs)
 
     def preprocess(self, frame: np.ndarray, color: str = "rgb") -> np.ndarray:
         """Turn one picture into a batch of 1 for `infer`.

@@ -7,9 +7,35 @@ the next one.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
+
+
+class LayerTime(NamedTuple):
+    """One layer, as the vendor's profiler names it.
+
+    Attributes:
+        name: The vendor's; layers that were fused have one name for all.
+        kind: The vendor's word for what it does, e.g. ``"Conv"``; None where it has none.
+        ms: Mean milliseconds of a call.
+    """
+
+    name: str
+    kind: Optional[str]
+    ms: float
+
+
+class LayerTimes(NamedTuple):
+    """Layers in execution order, or why there are none.
+
+    Attributes:
+        layers: None where the backend does not tell.
+        reason: Why not; None where it does.
+    """
+
+    layers: Optional[List[LayerTime]]
+    reason: Optional[str] = None
 
 
 class Session(ABC):
@@ -45,6 +71,16 @@ class Session(ABC):
         """
         del batch, runs
         return None
+
+    def layer_times(self, batch: np.ndarray, runs: int) -> LayerTimes:
+        """Time every layer with the vendor's own profiler, which slows the calls down.
+
+        Args:
+            batch: As for `run`.
+            runs: Calls to take the mean of; a few untimed ones come first.
+        """
+        del batch, runs
+        return LayerTimes(None, "this backend does not tell the time of its layers")
 
     @abstractmethod
     def close(self) -> None:

@@ -3,7 +3,7 @@
 import os
 from typing import Any, Dict, Optional, Tuple
 
-from . import cuda_memory, trt_api, trt_checks, trt_engine, trt_lean
+from . import cuda_memory, trt_api, trt_checks, trt_engine, trt_layers, trt_lean
 from .cuda_device import Cuda
 from .errors import ArtifactError, EdgeDeployError, UnsupportedError
 from .manifest import Manifest
@@ -99,7 +99,12 @@ def open_session(
     wrapped.owners = owners
     no_graphs = _OF_ITS_OWN if own_graphs else None if graphs else _SWITCHED_OFF
     session = TrtSession(
-        wrapped, cuda, described, no_graphs=no_graphs, said=lambda: trt_api.said(log)
+        wrapped,
+        cuda,
+        described,
+        no_graphs=no_graphs,
+        said=lambda: trt_api.said(log),
+        profiler=None if own_graphs else lambda: trt_layers.make_profiler(trt),
     )
     if own_graphs:
         session.described["cuda_graph"] = {"used": True, "reason": _OF_ITS_OWN}

@@ -22,6 +22,7 @@ class BoundEngine(ABC):
     row: Shape = ()
     smallest = 1
     largest = 1
+    _context: Any = None
 
     @abstractmethod
     def set_shape(self, shape: Shape) -> Shape:
@@ -34,6 +35,13 @@ class BoundEngine(ABC):
     @abstractmethod
     def enqueue(self, stream: int) -> bool:
         """Queue one inference on a CUDA stream; return whether TensorRT took it."""
+
+    def profile(self, profiler: Any) -> None:
+        """Tell a profiler of TensorRT the time of each layer from now on; None: no longer.
+
+        While there is one, `enqueue` blocks until the inference is done and told.
+        """
+        self._context.profiler = profiler
 
 
 class IoTensorEngine(BoundEngine):

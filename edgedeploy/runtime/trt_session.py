@@ -7,12 +7,13 @@ import numpy as np
 
 from .cuda_device import Cuda
 from .errors import UsageError
-from .session import Session
+from .session import LayerTimes, Session
 from .trt_buffers import Buffers, Pool
 from .trt_compute import Compute, Place
 from .trt_engine import BoundEngine
 
 _Steps = List[Callable[[], None]]
+_UNTIMED = 5  # calls before those that are profiled
 
 
 class TrtSession(Session):
@@ -30,6 +31,7 @@ class TrtSession(Session):
         *,
         no_graphs: Optional[str] = None,
         said: Callable[[], str] = lambda: "it gave no reason",
+        profiler: Optional[Callable[[], Any]] = None,
     ) -> None:
         """Allocate what every call needs.
 
@@ -39,12 +41,14 @@ class TrtSession(Session):
             described: What is known of both.
             no_graphs: Why calls are not to be replayed from CUDA graphs; None where they are.
             said: Returns what TensorRT has logged.
+            profiler: Makes what `trt_layers.make_profiler` does; None where layers tell nothing.
 
         Raises:
             UnsupportedError: There is not enough memory.
         """
         self._engine = engine
         self._cuda = cuda
+        self._profiler = profiler
         self._largest = engine.largest
         self._out_row = engine.set_shape((self._largest, *engine.row))[1:]
         self._closed = False
@@ -128,6 +132,33 @@ class TrtSession(Session):
         if replay is not None:
             times.update(self._time([("graph", replay)], runs))
         return times
+
+    def layer_times(self, batch: np.ndarray, runs: int) -> LayerTimes:
+        """Run plain inferences under TensorRT's profiler, without graphs and without copies out."""
+        if self._closed:
+            _refuse()
+        if self._profiler is None:
+            return LayerTimes(None, "this engine replays whole graphs, which do not tell layers")
+        if len(batch) > self._largest:
+            reason = f"{len(batch)} images go in several calls of {self._largest}"
+            return LayerTimes(None, reason)
+        buffers = _first(self._own, len(batch))
+        buffers.source[:] = batch
+        compute = self._compute.plain(self._place(buffers))
+        for _ in range(_UNTIMED):
+            for step in [*self._copies(buffers)[0], compute]:
+                step()
+        self._cuda.synchronize(self._stream)
+        profiler = self._profiler()
+        self._engine.profile(profiler)
+        try:
+            for _ in range(runs):
+                compute()
+                self._cuda.synchronize(self._stream)
+        finally:
+            self._engine.profile(None)
+        layers = profiler.means(runs)
+        return LayerTimes(layers or None, None if layers else "TensorRT told of no layer")
 
     def close(self) -> None:
         """Wait for the GPU, then free everything; calls that were bound raise from now on."""

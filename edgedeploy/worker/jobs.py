@@ -33,6 +33,7 @@ class ProfileJob(NamedTuple):
         rate: Queries a second, of `server`; 0 for others.
         fps: Frames a second, of `camera`; 0 for others.
         batches: Images per call that `offline` tries; empty: 1, 2, 4, … while that gains.
+        layers: Whether to time layers as well, after all else.
     """
 
     artifact: str
@@ -50,6 +51,7 @@ class ProfileJob(NamedTuple):
     rate: float = 0.0
     fps: float = 0.0
     batches: Tuple[int, ...] = ()
+    layers: bool = False
 
 
 class PrepareJob(NamedTuple):
@@ -145,6 +147,7 @@ _TYPES = {
     "rate": (int, float),
     "fps": (int, float),
     "batches": (list,),
+    "layers": (bool,),
 }  # type: Dict[str, Tuple[type, ...]]
 
 
