@@ -76,7 +76,7 @@ def reach(host: str | None, python: Path | None) -> Iterator[Board | None]:
 def import_trtexec(
     folder: Path, log: Path, times: Path | None, *, device: str | None, out: Path
 ) -> tuple[Path, ProfileRecord]:
-    """Keep what trtexec measured of an artifact as a profile in ``out``.
+    """Keep what trtexec measured of an artifact as a profile in ``out``; the same one once only.
 
     Args:
         folder: The artifact.
@@ -111,7 +111,16 @@ def import_trtexec(
     when_s = time.time() if finished_s is None else finished_s  # noqa: TID251 -- a date
     head = {"schema": records.SCHEMA, "created": records.timestamp(when_s)}
     record = records.parse({**head, **document}, name=str(log))
-    return records.write(record, out), record
+    return _kept(record, out) or records.write(record, out), record
+
+
+def _kept(record: ProfileRecord, out: Path) -> Path | None:
+    """Return where the same record lies already; None if it does not."""
+    when = record.created.replace("-", "").replace(":", "")
+    for path in sorted(out.glob(f"{when}-*.json")):
+        if records.read(path).document == record.document:
+            return path
+    return None
 
 
 def read_profiles(paths: Sequence[Path]) -> list[ProfileRecord]:
