@@ -239,7 +239,7 @@ def test_a_calibration_that_fits_no_layer_is_refused_and_leaves_no_artifact(
         wrong = replace(calibration, **change)
         with pytest.raises(BuildError, match=problem):
             building.build(model, int8, out=tmp_path / "build", calibration=wrong)
-        assert list((tmp_path / "build" / "stem").iterdir()) == []
+        assert not (tmp_path / "build" / "stem").exists()
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_refused_model_leaves_no_artifact(tmp_path: Path) -> None:
     model = model_file.read(save(proto, tmp_path / "m.onnx"))
     with pytest.raises(BuildError, match=r"ONNX Runtime .* refused"):
         building.build(model, FP32, out=tmp_path / "build")
-    assert list((tmp_path / "build" / "m").iterdir()) == []
+    assert not (tmp_path / "build" / "m").exists()
 
 
 def test_interrupted_build_leaves_no_artifact(
@@ -311,7 +311,7 @@ def test_interrupted_build_leaves_no_artifact(
     monkeypatch.setattr(artifact, "write_manifest", interrupt)
     with pytest.raises(KeyboardInterrupt):
         building.build(model, FP32, out=tmp_path / "build")
-    assert list((tmp_path / "build" / "stem").iterdir()) == []
+    assert not (tmp_path / "build" / "stem").exists()
 
 
 def test_output_folder_that_cannot_be_made_is_told(model: OnnxModel, tmp_path: Path) -> None:

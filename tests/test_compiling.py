@@ -126,7 +126,8 @@ def test_a_refused_candidate_is_told_and_the_other_kept(
     out.mkdir()
     built, about = compiling.compile_fastest(acted, model, INT8, calibration, out)
     assert built.int8_mode == "qdq"
-    assert about["tried"]["typed"] == {"latency_ms": None, "reason": "no kernel for typed"}
+    refused = f"{model.path}: no kernel for typed"
+    assert about["tried"]["typed"] == {"latency_ms": None, "reason": refused}
 
 
 def test_it_fails_as_the_first_candidate_does_when_all_are_refused(

@@ -77,7 +77,7 @@ def test_tensorrt_without_accelerators_names_the_jetpack_that_drives_them() -> N
     with pytest.raises(UnsupportedError, match=r"TensorRT 10\.16\.2 of JetPack 7\.2 drives no DLA"
                        ) as caught:  # fmt: skip
         _check("jetson-agx-orin", "7.2", DLA)
-    assert caught.value.fix.endswith("or use JetPack 6.2.2 with its TensorRT 10.3.0")
+    assert caught.value.fix.endswith("JetPack 6.2.2 with TensorRT 10.3.0: --jetpack 6.2.2")
 
 
 def test_accelerator_runs_no_fp32() -> None:
