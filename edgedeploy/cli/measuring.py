@@ -60,6 +60,9 @@ def profile(
     ] = None,
     threads: options.Threads = None,
     resolution: options.Resolution = None,
+    layers: Annotated[
+        bool, typer.Option(help="Time by layer too, with the vendor's profiler.")
+    ] = False,
     out: Annotated[Path, typer.Option("-o", help="Folder of the profiles.")] = Path("profiles"),
     strict: Annotated[
         bool, typer.Option(help="Exit with 7 if a verdict is not 'measured'.")
@@ -82,6 +85,7 @@ def profile(
         fps=fps,
         batches=None if batches is None else _sizes(batches),
         side=None if resolution is None else (resolution, resolution),
+        layers=layers,
     )
     records: list[ProfileRecord] = []
     failures: list[pipeline.Failure] = []
@@ -106,6 +110,10 @@ def profile(
     if failures and not records:
         raise failures[0].error
     _print(records, as_json=json)
+    if layers and not json:
+        from edgedeploy.reporting import layer_table
+
+        layer_table.show(records, console())
     if code := pipeline.sweep_code(failures):
         raise typer.Exit(code)
     if strict:

@@ -102,6 +102,7 @@ def _document(
         "cold_start_ms": result["cold_start_ms"],
         "memory_mb": _memory_mb(result["memory"], manifest),
         "stages_ms": _stages(result),
+        "layers": None,
         **energy.of(result, len(samples) * result["input_shape"][0]),
         "accuracy": known,
         "conditions": result["conditions"],
@@ -184,6 +185,7 @@ def _reasons(
         reasons["latency_ms.jitter"] = "a single call does not vary"
     if result["stages_ms"] is None:
         reasons["stages_ms"] = result["stages_reason"]
+    reasons["layers"] = "not asked for: edgedeploy profile --layers"
     if known is None:
         reasons["accuracy"] = "not evaluated: edgedeploy eval ARTIFACT --data DIR"
     return reasons

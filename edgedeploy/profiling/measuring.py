@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedeploy import devices, stats
 from edgedeploy.errors import UsageError
-from edgedeploy.profiling import accuracy, deriving, settings, worker_process
+from edgedeploy.profiling import accuracy, deriving, layers, settings, worker_process
 from edgedeploy.runtime import manifest as manifests
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class ProfileSpec:
             was built for.
         side: Height and width in pixels, for artifacts that take any.
         seed: Of the random input.
+        layers: Whether to time layers as well, with the vendor's profiler, after all else.
         python: Another interpreter for the worker.
         timeout_s: Seconds of silence after which the worker counts as stuck.
 
@@ -67,6 +68,7 @@ class ProfileSpec:
     engine_device: str | None = None
     side: tuple[int, int] | None = None
     seed: int = 0
+    layers: bool = False
     python: Path | None = None
     timeout_s: float = 300.0
 
@@ -146,7 +148,10 @@ def profile(
     else:
         result, manifest = board.profile(artifact, job, timeout_s=spec.timeout_s, on_event=on_event)
         known = accuracy.find(artifact, manifest, shipped_accuracy)  # it may have been built there
-    return deriving.record(result, manifest, known, scenario=spec.scenario, options=spec.options())
+    record = deriving.record(
+        result, manifest, known, scenario=spec.scenario, options=spec.options()
+    )
+    return layers.add(record, result, manifest, artifact) if spec.layers else record
 
 
 def _job(artifact: Path, spec: ProfileSpec) -> dict[str, Any]:
@@ -161,5 +166,6 @@ def _job(artifact: Path, spec: ProfileSpec) -> dict[str, Any]:
         "duration_s": spec.duration_s,
         "min_runs": spec.least_runs,
         "seed": spec.seed,
+        "layers": spec.layers,
         **settings.complete(spec.scenario, spec.own_settings),
     }

@@ -11,6 +11,7 @@ import pytest
 
 from edgedeploy.errors import ArtifactError, UnsupportedError, UsageError
 from edgedeploy.runtime import manifest as manifests
+from edgedeploy.runtime.session import LayerTime, LayerTimes
 from edgedeploy.worker import profiling
 from edgedeploy.worker.channel import Channel
 from edgedeploy.worker.jobs import ProfileJob
@@ -218,3 +219,15 @@ def test_another_board_is_refused_before_anything_is_loaded(tmp_path: Path) -> N
 def test_a_folder_that_is_no_artifact_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="is no artifact"):
         profile(ProfileJob(str(tmp_path)))
+
+
+def test_layers_are_timed_last_and_only_when_asked_for(tmp_path: Path) -> None:
+    folder = str(write_artifact(tmp_path / "a"))
+    job = ProfileJob(folder, duration_s=0.0, min_runs=2, warm_up=QUICK, layers=True)
+    told = LayerTimes([LayerTime("conv1", "Conv", 0.5)])
+    result, events, _ = profile(job, layer_times=lambda _batch, _runs: told)
+    assert result["layers"] == [{"name": "conv1", "kind": "Conv", "ms": 0.5}]
+    assert (result["layers_reason"], result["layers_runs"]) == (None, 100)
+    assert [event["phase"] for event in events if "phase" in event][-1] == "layers"
+    unasked, *_ = profile(job._replace(layers=False))
+    assert "layers" not in unasked
