@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgedeploy.cli import options
+from edgedeploy.cli import options, sweeps
 from edgedeploy.cli.output import JsonFlag, console, phases, print_json, print_skipped
 from edgedeploy.errors import EdgeDeployError, MeasurementError, UsageError
 
@@ -64,6 +64,14 @@ def profile(
         bool, typer.Option(help="Time by layer too, with the vendor's profiler.")
     ] = False,
     out: Annotated[Path, typer.Option("-o", help="Folder of the profiles.")] = Path("profiles"),
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a sweep: skip what -o holds already of the same artifact, settings, "
+            "device and versions.",
+        ),
+    ] = False,
     strict: Annotated[
         bool, typer.Option(help="Exit with 7 if a verdict is not 'measured'.")
     ] = False,
@@ -91,22 +99,29 @@ def profile(
     failures: list[pipeline.Failure] = []
     found = pipeline.find_artifacts(artifacts or [], board=None if host is None else device)
     board = context.with_resource(pipeline.reach(host, python))
-    for number, artifact in enumerate(found, start=1):
-        try:
-            with phases(f"{number}/{len(found)} {artifact.parent.name} {artifact.name}") as moved:
-                path, record = pipeline.profile(
-                    artifact, spec, out=out, board=board, progress=moved
-                )
-        except EdgeDeployError as error:
-            lost = board is not None and not board.reachable
-            if lost or device != "auto" or not pipeline.is_sweep(artifacts or []):
-                raise
-            failures.append(pipeline.Failure(str(artifact), error))
-            print_skipped(failures[-1])
-            continue
-        records.append(record)
-        if not json and not sys.stderr.isatty():
-            print(f"{number}/{len(found)} {path}", file=sys.stderr)
+    done = pipeline.find_measured(found, spec, out=out, board=board) if resume else {}
+    with sweeps.told_how_to_go_on(records, len(found)):
+        for number, artifact in enumerate(found, start=1):
+            count = f"{number}/{len(found)}"
+            if artifact in done:
+                sweeps.print_measured(f"{count} {artifact}", done[artifact])
+                records.append(done[artifact].shown)
+                continue
+            try:
+                with phases(f"{count} {artifact.parent.name} {artifact.name}") as moved:
+                    path, record = pipeline.profile(
+                        artifact, spec, out=out, board=board, progress=moved
+                    )
+            except EdgeDeployError as error:
+                lost = board is not None and not board.reachable
+                if lost or device != "auto" or not pipeline.is_sweep(artifacts or []):
+                    raise
+                failures.append(pipeline.Failure(str(artifact), error))
+                print_skipped(failures[-1])
+                continue
+            records.append(record)
+            if not json and not sys.stderr.isatty():
+                print(f"{count} {path}", file=sys.stderr)
     if failures and not records:
         raise failures[0].error
     _print(records, as_json=json)

@@ -13,16 +13,19 @@ from edgedeploy.pipeline.deciding import (
 from edgedeploy.pipeline.models import find_models, read_labels
 from edgedeploy.pipeline.places import Failure, is_sweep, sweep_code
 from edgedeploy.pipeline.profiles import import_trtexec, profile, reach, read_profiles, write_report
+from edgedeploy.pipeline.resuming import Measured, find_measured
 
 __all__ = [
     "Failure",
     "FloatCost",
+    "Measured",
     "build_all",
     "calibrate",
     "compare",
     "compare_with_baseline",
     "evaluate",
     "find_artifacts",
+    "find_measured",
     "find_models",
     "find_target",
     "float_costs",

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float, float], None]
 
 
-_THIS_MACHINE = ("auto", "local")
+THIS_MACHINE = ("auto", "local")
+"""What ``ProfileSpec.device`` is where any machine will do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,7 @@ def profile(
         EdgeDeployError: The artifact does not load here, or this is not the board asked for.
         MeasurementError: The worker died or got stuck.
     """
-    if spec.device not in _THIS_MACHINE:
+    if spec.device not in THIS_MACHINE:
         devices.find(spec.device)
     manifest = manifests.read(str(artifact))
     known = accuracy.find(artifact, manifest, shipped_accuracy)
@@ -160,7 +161,7 @@ def _job(artifact: Path, spec: ProfileSpec) -> dict[str, Any]:
         "artifact": str(artifact.absolute()),
         "threads": spec.threads,
         "device": spec.engine_device,
-        "board": None if spec.device in _THIS_MACHINE else spec.device,
+        "board": None if spec.device in THIS_MACHINE else spec.device,
         "side": spec.side,
         "scenario": spec.scenario,
         "duration_s": spec.duration_s,

@@ -35,7 +35,7 @@ def _work(line: str, channel: Channel) -> Dict[str, Any]:
     if watch_stdin:
         exit_with_parent()
     if isinstance(job, jobs.ProbeJob):
-        return probing.probe()
+        return probing.probe(job)
     if isinstance(job, jobs.PrepareJob):
         return preparing.prepare(job, channel)
     return profiling.profile(job, channel)

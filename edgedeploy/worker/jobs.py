@@ -67,7 +67,13 @@ class PrepareJob(NamedTuple):
 
 
 class ProbeJob(NamedTuple):
-    """Say what this Python and this board are."""
+    """Say what this Python and this board are.
+
+    Attributes:
+        libraries: Packages of vendors whose versions are asked for, e.g. ``("onnxruntime",)``.
+    """
+
+    libraries: Tuple[str, ...] = ()
 
 
 Job = Union[ProfileJob, PrepareJob, ProbeJob]
@@ -96,7 +102,7 @@ def parse(line: str) -> Order:
         kind = document.pop("job", None)
         watch = document.pop("watch_stdin", False) is True
         if kind == "probe":
-            return Order(ProbeJob(**document), watch)
+            return Order(_probe_job(document), watch)
         if kind == "prepare":
             return Order(PrepareJob(**document), watch)
         if kind == "profile":
@@ -107,6 +113,13 @@ def parse(line: str) -> Order:
             f"the job on stdin cannot be read: {error}",
             fix='send one line of JSON, e.g. {"job": "profile", "artifact": "build/m/ort-fp32"}',
         ) from error
+
+
+def _probe_job(document: Dict[str, Any]) -> ProbeJob:
+    libraries = document.pop("libraries", [])
+    if not isinstance(libraries, list) or not all(isinstance(name, str) for name in libraries):
+        raise TypeError(f"libraries is {libraries!r}")
+    return ProbeJob(tuple(libraries), **document)
 
 
 def _profile_job(document: Dict[str, Any]) -> ProfileJob:

@@ -1,0 +1,54 @@
+"""What a sweep says of where it stands, and how to go on with it."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from edgedeploy.errors import EdgeDeployError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence, Sized
+
+    from edgedeploy.pipeline import Measured
+
+_RESUME = "--resume"
+
+
+def print_measured(subject: str, found: Measured) -> None:
+    """Say on stderr that something is measured already, when, and where that is."""
+    print(f"{subject}: measured at {found.record.created}, {found.path}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def told_how_to_go_on(measured: Sized, total: int) -> Iterator[None]:
+    """Say on stderr how to go on with a sweep, if Ctrl-C or an error ends it.
+
+    Args:
+        measured: Grows with what is done.
+        total: Things in the sweep; nothing is said of a single one.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, EdgeDeployError) as ended:
+        if total > 1 and (len(measured) or isinstance(ended, KeyboardInterrupt)):
+            print(
+                f"\n{len(measured)} of {total} measured, they are kept; go on with: "
+                f"{again(sys.argv)}",
+                file=sys.stderr,
+            )
+        raise
+
+
+def again(argv: Sequence[str]) -> str:
+    """Return the command that goes on with the sweep of ``argv``, quoted for a shell.
+
+    Example:
+        >>> again(["/usr/bin/edgedeploy", "profile", "my build", "--strict"])
+        "edgedeploy profile 'my build' --strict --resume"
+    """
+    words = [word for word in argv[1:] if word != _RESUME]
+    end = words.index("--") if "--" in words else len(words)
+    return shlex.join(["edgedeploy", *words[:end], _RESUME, *words[end:]])
