@@ -10,7 +10,7 @@ users (Nano, Xavier NX, Orin).
 import re
 from typing import List, NamedTuple, Optional, Tuple
 
-from . import cpu, packages
+from . import cpu, packages, power_modes
 from .sysfs import join, read_text
 
 LOCAL = "local"
@@ -23,7 +23,6 @@ _PACKAGE = re.compile(r"\d{1,3}(?:\.\d{1,3})*", re.ASCII)
 _BOOT = re.compile(r"^TNSPEC[ \t]+(\d{4})-([^-\s]*)-([^-\s]*)-?(\S{0,80})", re.ASCII | re.MULTILINE)
 _SKU = re.compile(r"\d{4}", re.ASCII)
 _MODE = re.compile(r"pmode:(\d{1,4})", re.ASCII)
-_MODE_NAME = re.compile(r"<\s*POWER_MODEL\s+ID=(\d{1,4})\s+NAME=(\S{1,40}?)\s*>", re.ASCII)
 
 # Start of a part number -> board. Carriers (p3768, p3737, …) are not in it.
 _PARTS = (
@@ -181,8 +180,6 @@ def _read_l4t(root: str, *, is_tegra: bool) -> Optional[str]:
 def _read_power_mode(root: str) -> Optional[str]:
     """Return the mode's name from nvpmodel's files: the program needs root on some releases."""
     mode = _MODE.search(read_text(join(root, "var/lib/nvpmodel/status")) or "")
-    config = read_text(join(root, "etc/nvpmodel.conf")) or ""
     if not mode:
         return None
-    names = {int(number): name for number, name in _MODE_NAME.findall(config)}
-    return names.get(int(mode.group(1)))
+    return dict(power_modes.read_list(root)).get(int(mode.group(1)))

@@ -29,7 +29,7 @@ def _work(line: str, channel: Channel) -> Dict[str, Any]:
             f"{sys.executable} has no NumPy that loads: {error}",
             fix="install it there (apt install python3-numpy), or name another Python",
         ) from error
-    from . import jobs, preparing, probing, profiling
+    from . import jobs, power_modes, preparing, probing, profiling
 
     job, watch_stdin = jobs.parse(line)
     if watch_stdin:
@@ -38,6 +38,8 @@ def _work(line: str, channel: Channel) -> Dict[str, Any]:
         return probing.probe(job)
     if isinstance(job, jobs.PrepareJob):
         return preparing.prepare(job, channel)
+    if isinstance(job, jobs.PowerModeJob):
+        return power_modes.guard(job, channel)
     return profiling.profile(job, channel)
 
 

@@ -27,6 +27,10 @@ class Channel:
         """Say how far the timed calls are."""
         self._send({"event": "progress", "runs": runs, "seconds": seconds})
 
+    def tell(self, event: str, **facts: Any) -> None:
+        """Tell something that only one kind of job does."""
+        self._send(dict(facts, event=event))
+
     def result(self, result: Dict[str, Any]) -> None:
         """Hand over what the job asked for; the last event."""
         self._send({"event": "result", "result": result})

@@ -76,7 +76,17 @@ class ProbeJob(NamedTuple):
     libraries: Tuple[str, ...] = ()
 
 
-Job = Union[ProfileJob, PrepareJob, ProbeJob]
+class PowerModeJob(NamedTuple):
+    """Set power modes when told to, and go back to the first one when stdin ends.
+
+    Attributes:
+        restore: Number of a mode to go back to at once, which another process left; None: listen.
+    """
+
+    restore: Optional[int] = None
+
+
+Job = Union[ProfileJob, PrepareJob, ProbeJob, PowerModeJob]
 
 
 class Order(NamedTuple):
@@ -87,7 +97,7 @@ class Order(NamedTuple):
 
 
 def parse(line: str) -> Order:
-    """Read ``{"job": "profile", "artifact": …, …}``, as well ``"prepare"`` and ``"probe"``.
+    """Read ``{"job": "profile", "artifact": …, …}``, ``"prepare"``, ``"probe"``, ``"power_mode"``.
 
     ``"watch_stdin": true`` beside it asks the worker to end when stdin does.
 
@@ -105,9 +115,13 @@ def parse(line: str) -> Order:
             return Order(_probe_job(document), watch)
         if kind == "prepare":
             return Order(PrepareJob(**document), watch)
+        if kind == "power_mode":
+            return Order(PowerModeJob(**document), watch)
         if kind == "profile":
             return Order(_profile_job(document), watch)
-        raise ValueError(f"job is {kind!r}, it must be 'profile', 'prepare' or 'probe'")
+        raise ValueError(
+            f"job is {kind!r}, it must be 'profile', 'prepare', 'probe' or 'power_mode'"
+        )
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(
             f"the job on stdin cannot be read: {error}",
