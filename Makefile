@@ -1,6 +1,7 @@
 # make demo    install, build the shipped models for two backends, measure them, print the table
 # make test    install, check the code, run the tests
-# make zoo     train and export the shipped models again (an hour on 2 cores; needs CIFAR-10)
+# make zoo     train, export and calibrate the shipped models again (hours on 2 cores; needs CIFAR-10)
+# make zoo-all the whole grid, for a machine with a GPU: not run yet
 # make clean   remove what the others made, but for the environment
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ SITE := $(if $(wildcard /etc/nv_tegra_release),--system-site-packages)
 CIFAR10 ?= cifar10-jpeg.zip
 DURATION ?= 2
 
-.PHONY: demo test lint zoo clean
+.PHONY: demo test lint zoo zoo-all clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -30,11 +31,10 @@ lint: $(VENV)/.test
 	$(BIN)/vermin -t=3.6- --no-tips --eval-annotations --violations edgedeploy/__init__.py edgedeploy/runtime edgedeploy/meters edgedeploy/worker
 
 zoo: $(VENV)/.test
-	$(BIN)/edgedeploy train mobilenet_v1 --alpha 0.25 --data $(CIFAR10)/train --tag cifar10 --seed 1 -o runs/mobilenet_v1_0.25_cifar10
-	for side in 112 96 80 64; do \
-	  $(BIN)/edgedeploy export mobilenet_v1 --alpha 0.25 --resolution $$side --tag cifar10 \
-	    --weights runs/mobilenet_v1_0.25_cifar10/mobilenet_v1_0.25_$${side}_cifar10.safetensors || exit 1; done
-	$(BIN)/edgedeploy calibrate --data $(CIFAR10)/train
+	$(BIN)/python benchmarks/zoo.py $(CIFAR10)
+
+zoo-all: $(VENV)/.test
+	$(BIN)/python benchmarks/zoo.py $(CIFAR10) --all
 
 clean:
 	rm -rf build profiles report.md report.html dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,17 @@ from edgedeploy.cli import options
 from edgedeploy.cli.output import JsonFlag, print_json, progress
 from edgedeploy.errors import UsageError
 from edgedeploy.optional import needs
+
+if TYPE_CHECKING:
+    from edgedeploy.training.spec import EpochRecord
+
+
+class RecipeName(str, Enum):
+    """How to train; `edgedeploy.training.recipes` says what each is and where it comes from."""
+
+    PAPER = "paper"
+    SEED = "seed"
+    BEST = "best"
 
 
 def register(app: typer.Typer) -> None:
@@ -26,9 +38,33 @@ def train(
     resolutions: Annotated[
         str, typer.Option(help="Input sides, one is drawn per batch; the largest is the base.")
     ] = "112,96,80,64",
-    epochs: Annotated[int, typer.Option(help="Passes over the images.")] = 30,
-    batch: Annotated[int, typer.Option(help="Images per step.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of SGD.")] = 0.1,
+    recipe: Annotated[
+        RecipeName,
+        typer.Option(help="The MobileNet paper's RMSprop, plain Adam, or SGD with cosine decay."),
+    ] = RecipeName.BEST,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the images.", show_default="the recipe's")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Images per step.", show_default="the recipe's")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak learning rate.", show_default="the recipe's")
+    ] = None,
+    fine_tune: Annotated[
+        int, typer.Option(help="Epochs at each resolution alone, behind the others.")
+    ] = 0,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="Trained model to learn from: .onnx, or .safetensors of this command."),
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(help="With --teacher: what the logits are divided by.")
+    ] = 4.0,
+    soft_weight: Annotated[
+        float, typer.Option(help="With --teacher: its share of the loss, 0 to 1.")
+    ] = 0.9,
+    half: Annotated[bool, typer.Option("--half", help="Store kernels as float16.")] = False,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 1,
     tag: Annotated[str, typer.Option(help="Last part of the files' names.")] = "trained",
     threads: options.Threads = None,
@@ -39,16 +75,22 @@ def train(
 ) -> None:
     """Train a variant for several resolutions at once; the same command again goes on."""
     from edgedeploy.images import open_images
-    from edgedeploy.training.recipe import EpochRecord, TrainSpec
+    from edgedeploy.training import recipes
+    from edgedeploy.training.spec import Distillation, TrainSpec
     from edgedeploy.types import Family
 
     spec = TrainSpec(
         family=Family.parse(family),
         alpha=alpha,
+        recipe=recipes.adjusted(
+            recipes.get(recipe.value), epochs=epochs, batch=batch, learning_rate=learning_rate
+        ),
         resolutions=_integers("--resolutions", resolutions),
-        epochs=epochs,
-        batch=batch,
-        learning_rate=learning_rate,
+        fine_tune=fine_tune,
+        distillation=None
+        if teacher is None
+        else Distillation(teacher=teacher, temperature=temperature, soft_weight=soft_weight),
+        half=half,
         seed=seed,
         tag=tag,
     )
@@ -59,13 +101,8 @@ def train(
         from edgedeploy.training import running
     if threads is not None:
         torch.set_num_threads(threads)
-
-    def report(record: EpochRecord) -> None:
-        top1 = "  ".join(f"{r}: {share:.1%}" for r, share in record.held_out_top1.items())
-        print(f"epoch {record.epoch}/{epochs}  loss {record.loss:.3f}  {top1}", file=sys.stderr)
-
     with progress("training") as moved:
-        paths = running.train(open_images(data), spec, folder, step=moved, epoch_done=report)
+        paths = running.train(open_images(data), spec, folder, step=moved, epoch_done=_report)
     if json:
         print_json({"weights": [str(path) for path in paths]})
         return
@@ -74,6 +111,17 @@ def train(
             f"{path}\n  edgedeploy export {family} --alpha {alpha:g} --resolution {resolution} "
             f"--weights {path} --tag {tag}"
         )
+
+
+def _report(record: EpochRecord) -> None:
+    """Say on stderr how an epoch went."""
+    top1 = "  ".join(f"{side}: {share:.1%}" for side, share in record.held_out_top1.items())
+    loss = "" if record.loss is None else f"  loss {record.loss:.3f}"
+    speed = "" if record.images_per_s is None else f"  {record.images_per_s:.0f} images/s"
+    print(
+        f"{record.phase} epoch {record.epoch}/{record.epochs}{loss}{speed}  {top1}",
+        file=sys.stderr,
+    )
 
 
 def _integers(option: str, text: str) -> tuple[int, ...]:

@@ -11,11 +11,12 @@ from torch.nn import functional
 
 from edgedeploy.errors import UsageError
 from edgedeploy.runtime.preprocessing import fit
-from edgedeploy.training.recipe import RULE
+from edgedeploy.training.spec import RULE
 
 if TYPE_CHECKING:
     from edgedeploy.images import ImageSet
-    from edgedeploy.training.recipe import TrainSpec
+    from edgedeploy.training.spec import TrainSpec
+    from edgedeploy.types import Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,8 @@ class Data:
     """Pictures and labels, and which positions train and which choose the epoch.
 
     Attributes:
-        images: ``(N, 3, S, S)`` uint8.
-        labels: ``(N,)`` int64.
+        images: ``(N, S, S, 3)`` uint8, on the device that trains: 154 MB for CIFAR-10's 50 000.
+        labels: ``(N,)`` int64, there too.
         train: Positions to train on.
         held_out: Positions that choose the best epoch, sorted.
     """
@@ -35,18 +36,14 @@ class Data:
     held_out: torch.Tensor
 
 
-def packed(images: ImageSet, spec: TrainSpec) -> Data:
-    """Decode every picture once; pictures larger than the base resolution are fitted to it."""
+def packed(images: ImageSet, spec: TrainSpec, device: torch.device) -> Data:
+    """Decode every picture once; pictures larger than the base resolution are fitted to it.
+
+    Raises:
+        FileError: The set has no labels, or a picture cannot be read.
+        UsageError: There are too few.
+    """
     labels = images.labels
-    base = max(spec.resolutions)
-    pictures: list[np.ndarray] = []
-    side: int | None = None
-    for _, frame in images.pictures():
-        if side is None:
-            side = min(base, *frame.shape[:2])
-        same = frame.shape[:2] == (side, side)
-        pictures.append(frame if same else fit(frame, (side, side), RULE))
-    packed = torch.from_numpy(np.stack(pictures).transpose(0, 3, 1, 2).copy())
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(spec.seed))
     held_out = max(1, round(spec.held_out * len(labels)))
     if len(labels) - held_out < 2:
@@ -54,32 +51,71 @@ def packed(images: ImageSet, spec: TrainSpec) -> Data:
             f"{len(labels)} images are too few to train on", fix="pass a folder with more images"
         )
     return Data(
-        images=packed,
-        labels=torch.tensor(labels),
+        images=torch.from_numpy(_decoded(images, max(spec.resolutions))).to(device),
+        labels=torch.tensor(labels, device=device),
         train=order[held_out:],
         held_out=order[:held_out].sort().values,
     )
 
 
-def augmented(pictures: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
-    """Mirror half of the pictures and shift each by up to an eighth of its side, zeros outside."""
-    count, _, side, _ = pictures.shape
-    margin = side // 8
-    padded = functional.pad(pictures, (margin,) * 4)
+def _decoded(images: ImageSet, base: int) -> Array:
+    """Return all pictures, ``(N, S, S, 3)`` uint8; the first one decides S, at most ``base``."""
+    frames = (frame for _, frame in images.pictures())
+    first = next(frames)
+    side = min(base, *first.shape[:2])
+    whole = np.empty((len(images.entries), side, side, 3), np.uint8)
+    whole[0] = _fitted(first, side)
+    for number, frame in enumerate(frames, start=1):
+        whole[number] = _fitted(frame, side)
+    return whole
+
+
+def _fitted(frame: Array, side: int) -> Array:
+    return frame if frame.shape[:2] == (side, side) else fit(frame, (side, side), RULE)
+
+
+def augmented(pictures: torch.Tensor, draw: torch.Generator, shift: float) -> torch.Tensor:
+    """Mirror half of the pictures and shift each by up to ``shift`` of its side, zeros outside.
+
+    Args:
+        pictures: ``(N, S, S, 3)`` uint8.
+        draw: On the CPU, so that every device trains on the same pictures.
+        shift: Share of the side.
+
+    Returns:
+        ``(N, S, S, 3)`` uint8.
+    """
+    count, side = pictures.shape[:2]
+    margin = int(side * shift)
+    padded = functional.pad(pictures, (0, 0, *(margin,) * 4))
     top, left = torch.randint(2 * margin + 1, (2, count), generator=draw)
     steps = torch.arange(side)
     columns = left[:, None] + steps
     mirrored = torch.rand(count, generator=draw) < 0.5
-    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    rows = top[:, None] + steps
-    batch = torch.arange(count)[:, None, None]
-    cut = padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]]
-    return cut.permute(0, 3, 1, 2)
+    columns = torch.where(mirrored[:, None], columns.flip(1), columns).to(pictures.device)
+    rows = (top[:, None] + steps).to(pictures.device)
+    batch = torch.arange(count, device=pictures.device)[:, None, None]
+    return padded[batch, rows[:, :, None], columns[:, None, :]]
 
 
 def scaled_input(pictures: torch.Tensor, resolution: int) -> torch.Tensor:
-    """Scale and normalise as `runtime.preprocessing` does, on a batch, without its rounding."""
-    scaled = functional.interpolate(
-        pictures.to(torch.float32), (resolution, resolution), mode="bilinear", antialias=True
-    )
-    return ((scaled - 127.5) / 127.5).contiguous(memory_format=torch.channels_last)
+    """Scale and normalise as `runtime.preprocessing` does, on a batch, without its rounding.
+
+    Args:
+        pictures: ``(N, S, S, 3)`` uint8.
+        resolution: Side of the result.
+
+    Returns:
+        ``(N, 3, R, R)`` float32, channels last. Normalised while it is small: a weighted mean
+        with weights that sum to 1 commutes with it.
+    """
+    maps = (pictures.to(torch.float32) - 127.5).div_(127.5).permute(0, 3, 1, 2)
+    if maps.shape[2] == resolution:
+        return maps
+    # antialias is for shrinking; where a picture grows it changes nothing and takes longer
+    return functional.interpolate(
+        maps,
+        (resolution, resolution),
+        mode="bilinear",
+        antialias=resolution < maps.shape[2],
+    ).contiguous(memory_format=torch.channels_last)

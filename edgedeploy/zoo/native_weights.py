@@ -25,8 +25,16 @@ if TYPE_CHECKING:
 METADATA_KEY = "edgedeploy"
 
 
-def save(weights: Weights, path: Path) -> None:
-    """Write ``weights`` to ``path``; an existing file is replaced in one step."""
+def save(weights: Weights, path: Path, *, half: bool = False) -> None:
+    """Write ``weights`` to ``path``; an existing file is replaced in one step.
+
+    Args:
+        weights: Trained weights.
+        path: The file.
+        half: Whether kernels are stored as float16, which halves the file and is widened again
+            where it is read. Biases and batch norm stay float32: they are few, and a running
+            variance may lie outside of float16's range.
+    """
     with needs("safetensors", extra="export"):
         from safetensors.numpy import save as to_bytes
 
@@ -44,7 +52,10 @@ def save(weights: Weights, path: Path) -> None:
         "labels": weights.labels,
         "origin": dict(weights.origin),
     }
-    tensors = {name: np.ascontiguousarray(array) for name, array in weights.tensors.items()}
+    tensors = {
+        name: np.ascontiguousarray(array, np.float16 if half and array.ndim > 1 else np.float32)
+        for name, array in weights.tensors.items()
+    }
     write_atomically(path, to_bytes(tensors, metadata={METADATA_KEY: json.dumps(about)}))
 
 

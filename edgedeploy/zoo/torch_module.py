@@ -8,9 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from edgedeploy.errors import FileError
 from edgedeploy.zoo.rows import Activation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgedeploy.types import Array
     from edgedeploy.zoo.rows import Network, Row
 
 _ACTIVATIONS = {Activation.RELU: functional.relu, Activation.RELU6: functional.relu6}
@@ -95,3 +99,23 @@ def tensors(module: NetworkModule) -> dict[str, torch.Tensor]:
     named["classifier/weight"] = module.classifier.weight.detach()
     named["classifier/bias"] = module.classifier.bias.detach()
     return named
+
+
+def fill(module: NetworkModule, weights: Mapping[str, Array]) -> None:
+    """Put weights into a module.
+
+    Args:
+        module: Of the network that they were checked against.
+        weights: By the zoo's names, batch norm not folded.
+
+    Raises:
+        FileError: Batch norm is folded, so that the module has nowhere to put the biases.
+    """
+    named = tensors(module)
+    if named.keys() != weights.keys():
+        raise FileError(
+            f"these weights have {min(named.keys() ^ weights.keys())} in them, or lack it",
+            fix="pass weights whose batch norm is not folded",
+        )
+    for name, tensor in named.items():
+        tensor.copy_(torch.from_numpy(weights[name]))

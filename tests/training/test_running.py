@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,46 +14,17 @@ from PIL import Image
 
 from edgedeploy.errors import FileError, UsageError
 from edgedeploy.images import open_images
-from edgedeploy.training.recipe import EpochRecord, TrainSpec
+from edgedeploy.training import recipes
 from edgedeploy.training.running import train
+from edgedeploy.training.spec import Distillation, EpochRecord
 from edgedeploy.types import Family
 from edgedeploy.zoo import native_weights
+from tests.training.tiny import RECIPE, SPEC
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedeploy.images import ImageSet
-
-SPEC = TrainSpec(
-    family=Family.MOBILENET_V1,
-    alpha=0.05,
-    resolutions=(32, 16),
-    epochs=2,
-    batch=8,
-    held_out=0.25,
-    warmup_epochs=0.5,
-    tag="tiny",
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    """Several threads on maps this small only wait for each other."""
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
-    """Dark and bright noise in two classes; one picture of another size."""
-    folder = tmp_path_factory.mktemp("images")
-    draw = np.random.default_rng(0)
-    for label, (low, high) in {"dark": (0, 100), "light": (156, 256)}.items():
-        (folder / label).mkdir()
-        for i in range(12):
-            side = (20, 24) if i == 5 else (16, 16)
-            pixels = draw.integers(low, high, (*side, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / label / f"{i:02}.png")
-    return open_images(folder)
 
 
 def test_training_writes_one_weight_file_per_resolution(images: ImageSet, tmp_path: Path) -> None:
@@ -67,7 +42,7 @@ def test_training_writes_one_weight_file_per_resolution(images: ImageSet, tmp_pa
         "mobilenet_v1_0.05_16_tiny.safetensors",
     ]
     assert steps == [(n, 6) for n in range(1, 7)]
-    assert [record.epoch for record in records] == [1, 2]
+    assert [(record.phase, record.epoch) for record in records] == [("main", 1), ("main", 2)]
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
     first, second = (_weights(path) for path in paths)
     assert first.labels == ("dark", "light")
@@ -76,36 +51,140 @@ def test_training_writes_one_weight_file_per_resolution(images: ImageSet, tmp_pa
     assert (first.tensors["stem/mean"] != second.tensors["stem/mean"]).any()
 
 
-def test_broken_run_goes_on_as_if_it_had_not_been(images: ImageSet, tmp_path: Path) -> None:
-    def stop(record: EpochRecord) -> None:
-        if record.epoch == 1:
-            raise KeyboardInterrupt
-
-    whole = train(images, SPEC, tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        train(images, SPEC, tmp_path / "broken", epoch_done=stop)
-    resumed = train(images, SPEC, tmp_path / "broken")
+@pytest.mark.parametrize("recipe", [recipes.PAPER, recipes.SEED, recipes.BEST])
+def test_broken_run_goes_on_as_if_it_had_not_been(
+    images: ImageSet, tmp_path: Path, recipe: recipes.Recipe
+) -> None:
+    spec = replace(SPEC, recipe=replace(recipe, epochs=2, batch=8), fine_tune=2)
+    whole = train(images, spec, tmp_path / "whole")
+    for phase in ("main", "fine-tune-16"):
+        with pytest.raises(KeyboardInterrupt):
+            train(images, spec, tmp_path / "broken", epoch_done=_stop_after(phase, 1))
+    resumed = train(images, spec, tmp_path / "broken")
     for left, right in zip(whole, resumed, strict=True):
         assert left.read_bytes() == right.read_bytes()
+
+
+def test_training_killed_in_an_epoch_loses_that_epoch_only(
+    images: ImageSet, tmp_path: Path
+) -> None:
+    spec = replace(SPEC, resolutions=(16,))
+    whole = train(images, spec, tmp_path / "whole")
+    code = f"""
+import os, pathlib, signal, torch
+from edgedeploy.images import open_images
+from edgedeploy.training.running import train
+from tests.training.tiny import SPEC, replace
+torch.set_num_threads(1)
+kill = lambda done, total: done == 5 and os.kill(os.getpid(), signal.SIGTERM)
+train(open_images(pathlib.Path({str(images.source)!r})), replace(SPEC, resolutions=(16,)),
+      pathlib.Path({str(tmp_path / "killed")!r}), step=kill)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=120)
+    assert done.returncode == -signal.SIGTERM
+    records: list[EpochRecord] = []
+    resumed = train(images, spec, tmp_path / "killed", epoch_done=records.append)
+    assert [record.epoch for record in records] == [2]
+    assert resumed[0].read_bytes() == whole[0].read_bytes()
+
+
+def test_fine_tuning_goes_on_from_the_best_epoch_and_is_never_worse(
+    images: ImageSet, tmp_path: Path
+) -> None:
+    train(images, SPEC, tmp_path)
+    records: list[EpochRecord] = []
+    steps: list[tuple[int, int]] = []
+    paths = train(
+        images,
+        replace(SPEC, fine_tune=1),
+        tmp_path,
+        step=lambda done, total: steps.append((done, total)),
+        epoch_done=records.append,
+    )
+    assert [(record.phase, record.epoch) for record in records] == [
+        ("fine-tune-32", 0), ("fine-tune-32", 1), ("fine-tune-16", 0), ("fine-tune-16", 1),
+    ]  # fmt: skip
+    assert [done for done, _ in steps] == [7, 8, 9, 10, 11, 12]
+    assert {total for _, total in steps} == {12}
+    assert (records[0].loss, records[0].images_per_s) == (None, None)
+    assert records[1].learning_rate is not None
+    assert records[1].learning_rate < 0.1 * RECIPE.learning_rate
+    for path, pair in zip(paths, (records[:2], records[2:]), strict=True):
+        best = max(pair, key=lambda record: record.score)
+        assert _weights(path).origin["epoch"] == str(best.epoch)
+
+
+def test_fine_tuned_weights_differ_between_resolutions(images: ImageSet, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, epochs=1, learning_rate=0.01, fine_tune_share=1.0)
+    folders = [tmp_path / "fine-tune-32", tmp_path / "fine-tune-16"]
+    train(images, replace(SPEC, recipe=recipe, fine_tune=1), tmp_path)
+    left, right = (
+        native_weights.open_safetensors(folder / "last.safetensors")[0] for folder in folders
+    )
+    assert (left["module/classifier.weight"] != right["module/classifier.weight"]).any()
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_same_seed_gives_the_same_weights_and_another_one_others(
+    images: ImageSet, tmp_path: Path, family: Family
+) -> None:
+    spec = replace(SPEC, family=family, resolutions=(32,), recipe=replace(RECIPE, epochs=1))
+    first, again, other = (
+        train(images, replace(spec, seed=seed), tmp_path / name)[0].read_bytes()
+        for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    )
+    assert first == again
+    assert first != other
+
+
+def test_speed_is_of_the_training_alone(images: ImageSet, tmp_path: Path) -> None:
+    ticks = iter(range(0, 100, 3))  # two readings an epoch, 3 s apart
+    records: list[EpochRecord] = []
+    train(
+        images,
+        replace(SPEC, resolutions=(16,)),
+        tmp_path,
+        epoch_done=records.append,
+        clock_ns=lambda: next(ticks) * 1_000_000_000,
+    )
+    assert [record.images_per_s for record in records] == [6.0, 6.0]
+
+
+def test_a_distilled_network_differs_and_resumes_with_its_teacher_only(
+    images: ImageSet, tmp_path: Path
+) -> None:
+    spec = replace(SPEC, resolutions=(16,))
+    (teacher,) = train(images, spec, tmp_path / "teacher")
+    student = replace(spec, distillation=Distillation(teacher=teacher))
+    (weights,) = train(images, student, tmp_path / "student")
+    assert weights.read_bytes() != teacher.read_bytes()
+    hotter = replace(spec, distillation=Distillation(teacher=teacher, temperature=8))
+    with pytest.raises(FileError, match=r"a run with temperature = 4\.0, this one has 8"):
+        train(images, hotter, tmp_path / "student")
 
 
 def test_folder_of_another_run_is_refused_with_both_values(
     images: ImageSet, tmp_path: Path
 ) -> None:
     train(images, SPEC, tmp_path)
-    other = TrainSpec(**{**_fields(SPEC), "seed": 7})
     with pytest.raises(FileError, match="holds a run with seed = 1, this one has 7"):
-        train(images, other, tmp_path)
+        train(images, replace(SPEC, seed=7), tmp_path)
+
+
+def test_folder_of_a_run_on_other_images_is_refused(images: ImageSet, tmp_path: Path) -> None:
+    train(images, SPEC, tmp_path)
+    with pytest.raises(FileError, match="holds a run with images = 24, this one has 12"):
+        train(images.every("i%2==0"), SPEC, tmp_path)
 
 
 def test_damaged_checkpoint_is_refused(images: ImageSet, tmp_path: Path) -> None:
-    (tmp_path / "last.pt").write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(FileError, match=r"last\.pt is no checkpoint that can be read"):
+    (tmp_path / "last.safetensors").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(FileError, match=r"last\.safetensors is no checkpoint that can be read"):
         train(images, SPEC, tmp_path)
 
 
 def test_diverged_training_is_told(images: ImageSet, tmp_path: Path) -> None:
-    wild = TrainSpec(**{**_fields(SPEC), "learning_rate": 1e30})
+    wild = replace(SPEC, recipe=replace(RECIPE, learning_rate=1e30))
     with pytest.raises(UsageError, match="the training diverged in epoch 1"):
         train(images, wild, tmp_path)
 
@@ -117,15 +196,32 @@ def test_unlabelled_images_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"epochs": 0}, {"batch": 1}, {"held_out": 1.0}, {"resolutions": ()}, {"alpha": -1.0}]
-)
-def test_impossible_recipe_is_refused(bad: dict[str, Any]) -> None:
+    "bad",
+    [
+        {"held_out": 1.0}, {"resolutions": ()}, {"resolutions": (16, 16)}, {"alpha": -1.0},
+        {"fine_tune": -1},
+    ],
+)  # fmt: skip
+def test_impossible_training_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        TrainSpec(**{**_fields(SPEC), **bad})
+        replace(SPEC, **bad)
 
 
-def _fields(spec: TrainSpec) -> dict[str, Any]:
-    return {name: getattr(spec, name) for name in TrainSpec.__dataclass_fields__}
+def test_training_needs_no_more_than_two_pictures_of_each(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for i in range(2):
+            Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / label / f"{i}.png")
+    (path,) = train(open_images(tmp_path), replace(SPEC, resolutions=(8,)), tmp_path / "run")
+    assert torch.isfinite(torch.from_numpy(_weights(path).tensors["stem/weight"])).all()
+
+
+def _stop_after(phase: str, epoch: int) -> Any:
+    def stop(record: EpochRecord) -> None:
+        if (record.phase, record.epoch) == (phase, epoch):
+            raise KeyboardInterrupt
+
+    return stop
 
 
 def _weights(path: Path) -> Any:

@@ -1,0 +1,140 @@
+"""Train, export and calibrate the zoo on CIFAR-10: what ships, or the whole grid on a GPU.
+
+python benchmarks/zoo.py cifar10-jpeg.zip [--all] [--only mobilenet_v1_0.50] [--list]
+
+A training whose weight files are there is skipped, one that was interrupted goes on at its last
+whole epoch, and the other commands do nothing where nothing has changed: the same command again
+finishes what is left. ``--list`` prints the
+commands and runs nothing.
+
+The test images play no part here: `edgedeploy eval` looks at them once, when all is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+TAG = "cifar10"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One training: a network for all of its resolutions.
+
+    Attributes:
+        family: Which line of networks.
+        alpha: Width multiplier.
+        resolutions: Input sides; the first is the base.
+        fine_tune: Epochs at each of them alone.
+        ships: Whether its models are in ``models/``.
+    """
+
+    family: str
+    alpha: float
+    resolutions: tuple[int, ...]
+    fine_tune: int
+    ships: bool = False
+
+    @property
+    def name(self) -> str:
+        """What ``--only`` calls it."""
+        return f"{self.family}_{self.alpha:.2f}"
+
+
+_V1, _V2 = (112, 96, 80, 64), (112, 64)
+# the first was trained before there was fine-tuning, and ships as it came out
+GRID = (
+    Row(family="mobilenet_v1", alpha=0.25, resolutions=_V1, fine_tune=0, ships=True),
+    Row(family="mobilenet_v1", alpha=0.5, resolutions=_V1, fine_tune=2, ships=True),
+    Row(family="mobilenet_v1", alpha=0.75, resolutions=_V1, fine_tune=2),
+    Row(family="mobilenet_v1", alpha=1.0, resolutions=_V1, fine_tune=2),
+    Row(family="mobilenet_v2", alpha=0.35, resolutions=_V2, fine_tune=2, ships=True),
+    Row(family="mobilenet_v2", alpha=0.5, resolutions=_V2, fine_tune=2),
+    Row(family="mobilenet_v2", alpha=1.0, resolutions=_V2, fine_tune=2),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of edgedeploy.
+
+    Attributes:
+        arguments: Of the command line.
+        makes: The files of a training; where they are there, it is done. The other commands
+            know themselves whether there is something to do.
+    """
+
+    arguments: tuple[str, ...]
+    makes: tuple[Path, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return bool(self.makes) and all(path.exists() for path in self.makes)
+
+
+def steps(row: Row, data: Path, threads: int | None, recipe: str = "best") -> list[Step]:
+    """Return the calls that make one row's models and their calibrations."""
+    run = Path("runs", f"{row.name}_{TAG}")
+    names = [f"{row.name}_{side}_{TAG}" for side in row.resolutions]
+    weights = [run / f"{name}.safetensors" for name in names]
+    models = [Path("models", f"{name}.onnx") for name in names]
+    common = () if threads is None else ("--threads", str(threads))
+    alpha = ("--alpha", f"{row.alpha:g}")
+    training = Step(
+        (
+            *("train", row.family, *alpha, "--data", f"{data}/train", "--recipe", recipe),
+            *("--resolutions", ",".join(map(str, row.resolutions))),
+            *("--fine-tune", str(row.fine_tune), "--tag", TAG, "--seed", "1", "-o", str(run)),
+            *common,
+        ),
+        tuple(weights),
+    )
+    exports = [
+        Step(
+            (
+                *("export", row.family, *alpha, "--resolution", str(side), "--tag", TAG),
+                *("--weights", str(weight)),
+            ),
+        )
+        for side, weight in zip(row.resolutions, weights, strict=True)
+    ]
+    calibration = Step(("calibrate", *map(str, models), "--data", f"{data}/train"))
+    return [training, *exports, calibration]
+
+
+def chosen(only: list[str], *, everything: bool) -> list[Row]:
+    """Return the rows asked for: those named, else those that ship, or all."""
+    unknown = sorted(set(only) - {row.name for row in GRID})
+    if unknown:
+        sys.exit(f"no row is called {unknown[0]}; use one of: {', '.join(r.name for r in GRID)}")
+    if only:
+        return [row for row in GRID if row.name in only]
+    return [row for row in GRID if everything or row.ships]
+
+
+def main() -> None:
+    """Run, or list, the steps of the rows that were asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=Path, help="archive or folder with train/<class>/…")
+    parser.add_argument("--all", action="store_true", help="the whole grid, not what ships alone")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="one network")
+    parser.add_argument("--recipe", default="best", help="paper, seed or best")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
+    options = parser.parse_args()
+    for row in chosen(options.only, everything=options.all):
+        for step in steps(row, options.data, options.threads, options.recipe):
+            print(f"{'# done: ' if step.done else ''}edgedeploy {shlex.join(step.arguments)}")
+            sys.stdout.flush()
+            if not step.done and not options.list:
+                subprocess.run([sys.executable, "-m", "edgedeploy", *step.arguments], check=True)
+
+
+if __name__ == "__main__":
+    main()
