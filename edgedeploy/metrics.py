@@ -67,6 +67,7 @@ _ALL = (
     Metric("agreement", "agreement", quantities.SHARE, "accuracy.agreement", more_is_better=True),
     Metric("top1", "top-1", quantities.SHARE, "accuracy.top1", more_is_better=True),
     Metric("peak_rss", "peak RSS", quantities.SIZE, "memory_mb.peak_rss"),
+    Metric("device_memory", "device memory", quantities.SIZE, "memory_mb.device"),
     Metric("fps", "images/s", quantities.RATE, "throughput_ips", more_is_better=True),
 )
 METRICS = {metric.name: metric for metric in _ALL}

@@ -134,6 +134,9 @@ def select(
     ] = None,
     max_energy: Annotated[str | None, typer.Option(help="Per inference, e.g. 20mJ.")] = None,
     max_rss: Annotated[str | None, typer.Option(help="Peak memory, e.g. 200MB.")] = None,
+    max_device_memory: Annotated[
+        str | None, typer.Option(help="Memory on the GPU, e.g. 200MB.")
+    ] = None,
     max_size: Annotated[str | None, typer.Option(help="The engine's files, e.g. 5MB.")] = None,
     min_fps: Annotated[str | None, typer.Option(help="Images per second, e.g. 30.")] = None,
     prefer: Annotated[
@@ -173,6 +176,7 @@ def select(
             "min_agreement": min_agreement,
             "max_energy": max_energy,
             "max_rss": max_rss,
+            "max_device_memory": max_device_memory,
             "max_size": max_size,
             "min_fps": min_fps,
         }

@@ -9,6 +9,7 @@ from edgedeploy.comparing import intervals, meaning
 from edgedeploy.comparing.intervals import Interval
 from edgedeploy.comparing.sides import COMPARED, is_noisy
 from edgedeploy.errors import MeasurementError
+from edgedeploy.meters import gauges
 from edgedeploy.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _change(metric: Metric, first: Side, second: Side) -> Change:
     ratio = two.value / one.value if one.value > 0 else None
     if is_noisy(metric):
         return _noisy(metric, first, second, ratio)
-    doubt = _other_data(first, second) if metric.dimension.name == "share" else None
+    doubt = _doubt_of_kind(metric, first, second)
     moved = two.value - one.value
     word = CANNOT_TELL if doubt else _word(metric, moved, moved) if moved else SAME
     return Change(metric=metric, first=one, second=two, ratio=ratio, word=word, doubt=doubt)
@@ -170,6 +171,21 @@ def _doubt(side: Side) -> str | None:
     if side.record.level == "measured":
         return None
     return ": ".join([side.record.level, *side.record.reasons[:1]])
+
+
+def _doubt_of_kind(metric: Metric, first: Side, second: Side) -> str | None:
+    """Return why two values without an interval cannot be compared; None: they can."""
+    if metric.dimension.name == "share":
+        return _other_data(first, second)
+    return _other_memory(first, second) if metric.name == "device_memory" else None
+
+
+def _other_memory(first: Side, second: Side) -> str | None:
+    """Return why two amounts of device memory are not of one kind, or not of the engine alone."""
+    one, two = (side.record.document["memory_mb"].get("device_rule") for side in (first, second))
+    if one != two:
+        return f"A is {one}, B is {two}"
+    return one if one is not None and gauges.OTHERS in one else None
 
 
 def _other_data(first: Side, second: Side) -> str | None:

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from edgedeploy.types import Array
 
 TIMES = ("p50", "p90", "p95", "p97", "p99", "mean")
-COMPARED = (*TIMES, "energy", "size", "int8_layers", "agreement", "top1", "peak_rss")
+COMPARED = (
+    *TIMES,
+    "energy",
+    "size",
+    "int8_layers",
+    "agreement",
+    "top1",
+    "peak_rss",
+    "device_memory",
+)
 """The metrics that are compared, by name."""
 
 _FEWEST_POWERS = 10  # readings of power, for anything to be said of their spread

@@ -13,7 +13,7 @@ from .sampling import Reader, Sample
 from .sysfs import SensorState
 
 
-class _NvmlError(Exception):
+class NvmlError(Exception):
     """NVML cannot be used; ``state`` says why."""
 
     def __init__(self, reason: str, fix: Optional[str] = None) -> None:
@@ -29,8 +29,8 @@ def probe(library: Any = None, index: int = 0) -> SensorState:
         index: Which GPU, in NVML's order.
     """
     try:
-        nvml, device = _open(library, index)
-    except _NvmlError as error:
+        nvml, device = open_gpu(library, index)
+    except NvmlError as error:
         return error.state
     try:
         nvml.nvmlDeviceGetPowerUsage(device)
@@ -49,8 +49,8 @@ def energy_counters(library: Any = None, index: int = 0) -> Tuple[List[Counter],
         index: Which GPU, in NVML's order.
     """
     try:
-        nvml, device = _open(library, index)
-    except _NvmlError as error:
+        nvml, device = open_gpu(library, index)
+    except NvmlError as error:
         return [], error.state
     try:
         nvml.nvmlDeviceGetTotalEnergyConsumption(device)
@@ -73,7 +73,7 @@ def open_reader(library: Any = None, index: int = 0) -> Tuple[Optional[Reader], 
     state = probe(library, index)
     if not state.available:
         return None, state.reason
-    return _Power(*_open(library, index), rail=f"gpu-{index}"), None
+    return _Power(*open_gpu(library, index), rail=f"gpu-{index}"), None
 
 
 class _Power(Reader):
@@ -96,25 +96,47 @@ def _read_energy_uj(nvml: Any, device: Any) -> Optional[int]:
         return None
 
 
-def _open(library: Any, index: int) -> Tuple[Any, Any]:
+def open_gpu(library: Any, index: int) -> Tuple[Any, Any]:
     """Return the initialised library and the handle of a GPU.
 
     Raises:
-        _NvmlError: It is not installed, or there is no such GPU.
+        NvmlError: It is not installed, or there is no such GPU.
     """
-    try:
-        nvml = importlib.import_module("pynvml") if library is None else library
-    except ImportError:
-        raise _NvmlError(
-            "the package 'pynvml' is not installed", "pip install 'edgedeploy[nvml]'"
-        ) from None
+    nvml = _import(library)
     try:
         nvml.nvmlInit()
         return nvml, nvml.nvmlDeviceGetHandleByIndex(index)
     except nvml.NVMLError as error:
-        raise _NvmlError(
+        raise NvmlError(
             f"there is no NVIDIA GPU {index} with its driver here (NVML: {error})"
         ) from error
+
+
+def open_all(library: Any = None) -> Tuple[Any, List[Any]]:
+    """Return the initialised library and the handles of all GPUs, of which there may be none.
+
+    Args:
+        library: The module pynvml; None imports it.
+
+    Raises:
+        NvmlError: It is not installed, or there is no driver.
+    """
+    nvml = _import(library)
+    try:
+        nvml.nvmlInit()
+        count = int(nvml.nvmlDeviceGetCount())
+        return nvml, [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+    except nvml.NVMLError as error:
+        raise NvmlError(f"there is no NVIDIA driver here (NVML: {error})") from error
+
+
+def _import(library: Any) -> Any:
+    try:
+        return importlib.import_module("pynvml") if library is None else library
+    except ImportError:
+        raise NvmlError(
+            "the package 'pynvml' is not installed", "pip install 'edgedeploy[nvml]'"
+        ) from None
 
 
 def _unsupported(what: str, error: Exception) -> SensorState:

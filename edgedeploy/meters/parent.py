@@ -5,8 +5,10 @@ counts the parent's thread, not the process: start the child from the main threa
 """
 
 import ctypes
+import os
 import signal
-from typing import Callable, Optional
+import sys
+from typing import Callable, Dict, List, Optional, Tuple
 
 _SET_DEATH_SIGNAL = 1
 
@@ -24,3 +26,25 @@ def death_signal() -> Optional[Callable[[], None]]:
         prctl(_SET_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
 
     return set_signal
+
+
+def die_with_parent() -> None:
+    """Let this process go without a word when it is interrupted or its parent dies."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    mark = death_signal()
+    if mark is not None:
+        mark()
+
+
+def program(module: str) -> Tuple[List[str], Dict[str, str]]:
+    """Return the command that runs a module of this folder, and the environment it needs.
+
+    Args:
+        module: Its name, e.g. ``"recorder"``.
+    """
+    package, _, _ = __name__.rpartition(".")
+    folder = os.path.abspath(__file__)
+    for _ in __name__.split("."):
+        folder = os.path.dirname(folder)
+    paths = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH", "")]))
+    return [sys.executable, "-m", f"{package}.{module}"], dict(os.environ, PYTHONPATH=paths)

@@ -8,7 +8,6 @@ stdin, which is also that of the process that started it, ends it at once, witho
 import json
 import os
 import select
-import signal
 import sys
 from typing import IO, Any, Dict, List, NamedTuple, Optional
 
@@ -152,14 +151,6 @@ def _say(out: IO[str], document: Dict[str, Any]) -> None:
     out.flush()
 
 
-def _end_with_parent() -> None:
-    """Let this process go without a word when it is interrupted or its parent dies."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    mark = parent.death_signal()
-    if mark is not None:
-        mark()
-
-
 if __name__ == "__main__":
-    _end_with_parent()
+    parent.die_with_parent()
     sys.exit(main(sys.argv[1:]))

@@ -7,9 +7,9 @@ import json
 import os
 import select
 import subprocess
-import sys
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from . import parent
 from .counters import monotonic_ns
 from .recorder import Order
 
@@ -52,19 +52,14 @@ class Sampler:
 
     def start(self) -> Optional[str]:
         """Start it and wait for the first power; return None, or why there is none."""
-        package, _, _ = __name__.rpartition(".")
-        folder = os.path.abspath(__file__)
-        for _ in __name__.split("."):
-            folder = os.path.dirname(folder)
-        paths = [folder, os.environ.get("PYTHONPATH", "")]
-        argv = [sys.executable, "-m", f"{package}.recorder", json.dumps(self._order._asdict())]
+        command, environment = parent.program("recorder")
         try:
             self._process = subprocess.Popen(
-                argv,
+                [*command, json.dumps(self._order._asdict())],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths))),
+                env=environment,
             )
         except OSError as error:
             return f"the sampler's process cannot be started: {error.strerror}"

@@ -9,15 +9,17 @@ from typing import Dict, List, NamedTuple, Optional
 
 
 class Sample(NamedTuple):
-    """The power of every rail at one moment.
+    """The power of every rail at one moment, and the memory in use if that is told.
 
     Attributes:
         t_ns: When it was read, or when the line that says it arrived.
         rails_mw: Milliwatts by rail; empty where a record says nothing about power.
+        ram_used_mb: MiB of RAM in use; None where the sensor does not tell.
     """
 
     t_ns: int
     rails_mw: Dict[str, int]
+    ram_used_mb: Optional[int] = None
 
 
 class Reader(abc.ABC):

@@ -117,7 +117,7 @@ class _Process(Reader):
                 self.ended = f"it was given up after {self._others} lines"
             return None
         self._records += 1
-        return Sample(t_ns, record.rails_mw)
+        return Sample(t_ns, record.rails_mw, record.ram_used_mb)
 
     def _how_it_ended(self) -> str:
         try:

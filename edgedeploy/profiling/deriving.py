@@ -100,7 +100,7 @@ def _document(
         "window_s": seconds,
         "warm_up": result["warm_up"],
         "cold_start_ms": result["cold_start_ms"],
-        "memory_mb": _memory_mb(result["memory"], manifest),
+        "memory_mb": _memory_mb(result, manifest),
         "stages_ms": _stages(result),
         "layers": None,
         **energy.of(result, len(samples) * result["input_shape"][0]),
@@ -127,13 +127,15 @@ def _overhead_us(pairs: Mapping[str, str]) -> float:
     return stats.percentile(_array(pairs["infer"]) - _array(pairs["bound"]), 0.5) / 1e3
 
 
-def _memory_mb(
-    phases: Mapping[str, Mapping[str, int | None]], manifest: Manifest
-) -> dict[str, Any]:
+def _memory_mb(result: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+    phases, device = result["memory"], result["device_memory"]
+    by_phase = device["phases"]
     return {
         "peak_rss": _mb(phases["steady"]["peak_rss_bytes"]),
         "engine": manifest.size_bytes / _MB,
-        "device": None,
+        "device": _mb(by_phase["steady"]) if device["reason"] is None else None,
+        "device_rule": device["rule"] and f"{device['rule']}; at the end of the timed calls",
+        "device_phases": by_phase and {phase: _mb(size) for phase, size in by_phase.items()},
         "rss": {phase: _mb(memory["rss_bytes"]) for phase, memory in phases.items()},
         **{
             kind: {phase: _mb(memory[f"{kind}_bytes"]) for phase, memory in phases.items()}
@@ -180,7 +182,8 @@ def _reasons(
         if getattr(summary, name) is None
         for place in (name, f"bounds.{name}")
     }
-    reasons["memory_mb.device"] = "device memory is not measured in this version"
+    if result["device_memory"]["reason"] is not None:
+        reasons["memory_mb.device"] = result["device_memory"]["reason"]
     if summary.jitter is None:
         reasons["latency_ms.jitter"] = "a single call does not vary"
     if result["stages_ms"] is None:

@@ -63,6 +63,12 @@ def _is_bounds(value: object) -> bool:
     )
 
 
+def _is_numbers_or_none(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        number is None or _is_number(number) for number in value.values()
+    )
+
+
 def _is_variant(value: object) -> bool:
     return isinstance(value, dict) and all(
         _is_amount(value.get(key)) for key in ("alpha", "resolution", "rho")
@@ -115,6 +121,8 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "memory_mb.peak_rss": _or_none(_is_amount),
     "memory_mb.engine": _is_amount,
     "memory_mb.device": _or_none(_is_amount),
+    "memory_mb.device_rule": _or_absent(_or_none(_is_text)),
+    "memory_mb.device_phases": _or_absent(_or_none(_is_numbers_or_none)),
     "power": _or_none(_is_mapping),
     "power_reason": _or_none(_is_text),
     "energy_mj_per_inference": _or_none(_is_number),

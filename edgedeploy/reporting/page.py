@@ -204,6 +204,7 @@ def _about(record: ProfileRecord) -> dict[str, str]:
         "energy per inference": _with_unit(document["energy_mj_per_inference"], "mJ"),
         "energy above idle": _with_unit(document.get("energy_above_idle_mj_per_inference"), "mJ"),
         "peak RSS": _with_unit(memory["peak_rss"], "MB"),
+        "device memory": _device_memory(memory),
         "engine": _with_unit(memory["engine"], "MB"),
         "load": _with_unit(cold["load"], "ms"),
         "first inference": _with_unit(cold["first_inference"], "ms"),
@@ -218,6 +219,12 @@ def _apart(record: ProfileRecord) -> str:
 
 def _with_unit(value: float | None, unit: str) -> str | None:
     return None if value is None else f"{number(value)} {unit}"
+
+
+def _device_memory(memory: Mapping[str, Any]) -> str | None:
+    told = _with_unit(memory["device"], "MB")
+    rule = memory.get("device_rule")
+    return told if told is None or rule is None else f"{told}: {rule}"
 
 
 def _accuracy(known: Mapping[str, Any] | None) -> str | None:

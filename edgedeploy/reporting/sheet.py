@@ -83,6 +83,8 @@ _COLUMNS: Mapping[str, Callable[[ProfileRecord], Any]] = {
     "load_ms": _of("cold_start_ms", "load"),
     "first_inference_ms": _of("cold_start_ms", "first_inference"),
     "peak_rss_mb": _of("memory_mb", "peak_rss"),
+    "device_memory_mb": _of("memory_mb", "device"),
+    "device_memory_rule": _of("memory_mb", "device_rule"),
     "engine_mb": _of("memory_mb", "engine"),
     "power_w": _of("power", "mean_w"),
     "energy_mj": _of("energy_mj_per_inference"),

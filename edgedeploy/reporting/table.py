@@ -38,6 +38,8 @@ class Row:
         throughput_ips: Images per second of this scenario.
         peak_rss_mb: The worker's largest resident memory, in 10⁶ bytes.
         engine_mb: Size of the engine's files, in 10⁶ bytes; None where nobody said.
+        device_mb: Memory on the device, in 10⁶ bytes; None where it was not measured.
+        device_rule: What that is.
         energy_mj: Per inference, in all.
         top1: Share from 0 to 1.
         top1_shipped: When the figure was measured, if it shipped with the model; else None.
@@ -66,6 +68,8 @@ class Row:
     setup: str = ""
     source: str | None = None
     energy_mj: float | None = None
+    device_mb: float | None = None
+    device_rule: str | None = None
     scenario: str = "single"
     side: tuple[int, int] | None = None
     threads: int | None = None
@@ -120,11 +124,10 @@ def with_records(records: Iterable[ProfileRecord]) -> list[tuple[Row, ProfileRec
 def columns(shown: Sequence[Row]) -> list[Column]:
     """Return the columns, the dearest first; device, scenario, … only where there are several.
 
-    The energy has a column where any row has one.
+    Energy and device memory have a column where any row has one.
     """
     hidden = {name for name in _ONLY_IF_SEVERAL if not _are_several(shown, name)}
-    if all(row.energy_mj is None for row in shown):
-        hidden.add("energy_mj")
+    hidden |= {name for name in _ONLY_IF_ANY if all(getattr(row, name) is None for row in shown)}
     return [column for column in _COLUMNS if column.attribute not in hidden]
 
 
@@ -152,6 +155,9 @@ def dashes(shown: Sequence[Row], visible: Sequence[Column]) -> list[str]:
             }
         )
         notes += [f"– {column.title}: {reason}" for reason in reasons]
+    if any(column.attribute == "device_mb" for column in visible):
+        rules = {row.device_rule for row in shown if row.device_mb is not None}
+        notes += [f"device MB: {rule}" for rule in sorted(map(str, rules - {None}))]
     dates = sorted({row.top1_shipped for row in shown if row.top1_shipped is not None})
     if dates and any(column.attribute == "top1" for column in visible):
         notes.append(
@@ -188,6 +194,8 @@ def _row(record: ProfileRecord) -> Row:
         throughput_ips=document["throughput_ips"],
         peak_rss_mb=memory["peak_rss"],
         engine_mb=memory["engine"],
+        device_mb=memory["device"],
+        device_rule=memory.get("device_rule"),
         energy_mj=document["energy_mj_per_inference"],
         top1=accuracy.get("top1"),
         top1_shipped=accuracy.get("date") if accuracy.get("source") == "shipped" else None,
@@ -200,6 +208,7 @@ def _row(record: ProfileRecord) -> Row:
             "top1": reasons.get("accuracy", "not evaluated: edgedeploy eval ARTIFACT --data DIR"),
             "peak_rss_mb": reasons.get("memory_mb.peak_rss", "the system does not tell"),
             "engine_mb": reasons.get("memory_mb.engine", "not in the profile"),
+            "device_mb": reasons.get("memory_mb.device", "not in the profile"),
             "energy_mj": document.get("power_reason") or "not in the profile",
         },
         setup=_setup(record),
@@ -261,6 +270,7 @@ def _fixed(value: float | None, decimals: int) -> str | None:
 
 
 _ONLY_IF_SEVERAL = ("device", "scenario", "side", "threads")
+_ONLY_IF_ANY = ("energy_mj", "device_mb")
 # The dearest first: on a narrow terminal the last ones drop out. α and ρ also stand in the name.
 _COLUMNS = (
     Column("model", "model", lambda row: row.model, is_number=False),
@@ -274,6 +284,7 @@ _COLUMNS = (
     Column("img/s", "throughput_ips", lambda row: _fixed(row.throughput_ips, 1)),
     Column("energy mJ", "energy_mj", lambda row: _write_ms(row.energy_mj)),
     Column("peak RSS MB", "peak_rss_mb", lambda row: _fixed(row.peak_rss_mb, 1)),
+    Column("device MB", "device_mb", lambda row: _fixed(row.device_mb, 1)),
     Column("engine MB", "engine_mb", lambda row: _fixed(row.engine_mb, 2)),
     Column("threads", "threads", lambda row: _fixed(row.threads, 0)),
     Column("input", "side", _write_side),

@@ -211,6 +211,9 @@ def _notes(compared: Sequence[Candidate], order: Sequence[str], latency: str) ->
     lacking = [one.name for one in compared if not _has(one, first.name)]
     if lacking:
         yield f"{first.title} not measured, so ranked last: {', '.join(lacking)}"
+    rules = {one.record.document["memory_mb"].get("device_rule") for one in compared} - {None}
+    if len(rules) > 1:
+        yield f"device memory is not of one kind: {', or '.join(sorted(map(str, rules)))}"
     accuracies = [one.record.document["accuracy"] or {} for one in compared]
     named = {str(one["data"]) for one in accuracies if one.get("data") is not None}
     data = sorted(name if name.isprintable() else repr(name) for name in named)

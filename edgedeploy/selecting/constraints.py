@@ -23,6 +23,7 @@ OPTIONS = {
     "min_agreement": "agreement",
     "max_energy": "energy",
     "max_rss": "peak_rss",
+    "max_device_memory": "device_memory",
     "max_size": "size",
     "min_fps": "fps",
 }

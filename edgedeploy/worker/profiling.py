@@ -10,14 +10,14 @@ from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
 
 import numpy as np
 
-from ..meters import board, process
+from ..meters import board
 from ..runtime import manifest
 from ..runtime.choosing import BACKENDS
 from ..runtime.errors import UsageError
 from ..runtime.manifest import Manifest
 from ..runtime.preprocessing import normalise
 from ..runtime.runtime import Runtime
-from . import conditions, plans, power, timing
+from . import conditions, memory, plans, power, timing
 from .channel import Channel
 from .jobs import ProfileJob
 from .plans import Plan
@@ -54,19 +54,20 @@ def profile(
     known = manifest.read(job.artifact)
     pictures = partial(random_batch, known, job.side, seed=job.seed)
     batch = pictures(job.batch)
-    memory = {"start": process.memory()}
+    held = memory.of(known.backend, facts)
+    held.take("start")
 
     channel.phase("import")
     _, import_ms = _timed(lambda: _import_vendor(known.backend))
-    memory["import"] = process.memory()
+    held.take("import")
     channel.phase("load")
     open_one = partial(load, job.artifact, threads=plans.threads(job), device=job.device)
     with contextlib.ExitStack() as opened:
         runtime, load_ms = _timed(lambda: opened.enter_context(open_one()))
-        memory["load"] = process.memory()
+        held.take("load")
         channel.phase("first inference")
         _, first_ms = _timed(lambda: runtime.infer(batch))
-        memory["first_inference"] = process.memory()
+        held.take("first_inference")
         runs_on = "gpu" if known.backend == "trt" else "cpu"
         window = conditions.Window(runs_on)
         with power.Meter(runs_on, facts.name) as meter:
@@ -75,7 +76,7 @@ def profile(
             others = [opened.enter_context(open_one()) for _ in range(job.streams - 1)]
             plan = plans.prepare(job, [runtime, *others], pictures, channel.phase)
             measured = _measure(runtime, plan, job, channel, meter=meter, window=window)
-        memory["steady"] = process.memory()
+        held.take("steady")
         channel.phase("stages")
         measured.update(_stages(runtime, plan.batch))
         if job.layers:
@@ -87,7 +88,7 @@ def profile(
             inside=list(plan.inside),
             input_shape=list(plan.batch.shape),
             cold_start_ms={"import": import_ms, "load": load_ms, "first_inference": first_ms},
-            memory={phase: dict(seen._asdict()) for phase, seen in memory.items()},
+            **held.document(known.backend, runtime.info["device"]),
             environment=conditions.environment(),
             board=dict(facts._asdict()),
         )

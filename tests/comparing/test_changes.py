@@ -6,6 +6,7 @@ import pytest
 
 from edgedeploy.comparing import changes, meaning
 from edgedeploy.errors import MeasurementError
+from edgedeploy.meters import gauges
 from edgedeploy.profiling.records import ProfileRecord
 from tests.comparing.measured import a_side, latencies, power, profile
 
@@ -223,3 +224,25 @@ def test_swapping_two_profiles_swaps_what_is_said_of_them(tmp_path: Path) -> Non
             assert again.interval is not None
             assert 1 / again.interval.low == pytest.approx(forth.interval.high)
             assert 1 / again.interval.high == pytest.approx(forth.interval.low)
+
+
+OWN = "what this process holds on the GPU (NVML)"
+
+
+def device(size_mb: float | None, rule: str | None = OWN) -> dict[str, Any]:
+    return {"memory_mb__device": size_mb, "memory_mb__device_rule": rule}
+
+
+def test_what_a_process_holds_on_a_gpu_is_compared_as_it_is(tmp_path: Path) -> None:
+    found = change(compared(tmp_path, device(300.0), device(250.0)), "device_memory")
+    assert (found.word, found.ratio) == ("larger", pytest.approx(1.2))
+    older = change(compared(tmp_path, device(300.0), {}), "device_memory")
+    assert (older.word, older.reason) == ("cannot tell", "A: it runs on the CPU")
+
+
+def test_device_memory_with_other_programs_in_it_cannot_be_told(tmp_path: Path) -> None:
+    rule = f"the change of the GPU's used memory; {gauges.OTHERS}"
+    found = change(compared(tmp_path, device(300.0, rule), device(250.0, rule)), "device_memory")
+    assert (found.word, found.reason) == ("cannot tell", rule)
+    mixed = change(compared(tmp_path, device(300.0, rule), device(250.0)), "device_memory")
+    assert mixed.reason == f"A is {OWN}, B is {rule}"

@@ -45,6 +45,7 @@ def raw_result(ns: Sequence[int] = (1_000_000, 1_010_000) * 500, **changes: Any)
         "input_shape": [1, 3, 8, 8],
         "cold_start_ms": {"import": 60.0, "load": 30.0, "first_inference": 5.0},
         "memory": {phase: {**MEMORY, "rss_bytes": 70_000_000} for phase in PHASES},
+        "device_memory": {"rule": None, "phases": None, "reason": "it runs on the CPU"},
         "environment": {"python": "3.6.9", "numpy": "1.13.3"},
         "board": {"name": "local", "model": "Intel N100", "power_mode": None},
     }

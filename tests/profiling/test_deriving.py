@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -30,6 +30,7 @@ def test_a_record_has_the_form_of_the_design(tmp_path: Path) -> None:
     assert document["cold_start_ms"] == {"import": 60.0, "load": 30.0, "first_inference": 5.0}
     assert document["memory_mb"]["peak_rss"] == 90.0
     assert document["memory_mb"]["device"] is None
+    assert document["reasons"]["memory_mb.device"] == "it runs on the CPU"
     assert document["throughput_ips"] == pytest.approx(1000 / 2.01)
     assert document["accuracy"] is None
 
@@ -101,6 +102,39 @@ def test_energy_is_divided_among_the_inferences_of_its_window(tmp_path: Path) ->
     assert document["energy_above_idle_mj_per_inference"] == pytest.approx(4.5)
 
 
+def device_memory(steady: int | None, reason: str | None = None) -> dict[str, Any]:
+    phases = {"start": 0, "load": 250_000_000, "steady": steady}
+    return {"rule": "what it holds (NVML)", "phases": phases, "reason": reason}
+
+
+def test_device_memory_is_that_after_the_timed_calls_and_says_what_it_is(tmp_path: Path) -> None:
+    told = raw_result(device_memory=device_memory(300_500_000))
+    document = record(tmp_path / "a", result=told).document
+    assert document["memory_mb"]["device"] == 300.5
+    assert document["memory_mb"]["device_rule"] == (
+        "what it holds (NVML); at the end of the timed calls"
+    )
+    phases = {"start": 0, "load": 250.0, "steady": 300.5}
+    assert document["memory_mb"]["device_phases"] == phases
+    assert "memory_mb.device" not in document["reasons"]
+
+
+def test_device_memory_that_was_lost_midway_is_null_and_keeps_the_phases(tmp_path: Path) -> None:
+    told = raw_result(device_memory=device_memory(None, "GPU is lost"))
+    document = record(tmp_path / "a", result=told).document
+    assert document["memory_mb"]["device"] is None
+    assert document["memory_mb"]["device_phases"]["load"] == 250.0
+    assert document["memory_mb"]["device_phases"]["steady"] is None
+    assert document["reasons"]["memory_mb.device"] == "GPU is lost"
+
+
+def test_a_change_below_zero_is_no_amount_and_stays_among_the_phases(tmp_path: Path) -> None:
+    told = raw_result(device_memory=device_memory(-5_000_000, "it did not grow"))
+    document = record(tmp_path / "a", result=told).document
+    assert document["memory_mb"]["device"] is None
+    assert document["memory_mb"]["device_phases"]["steady"] == -5.0
+
+
 def test_accuracy_is_kept_with_its_source(tmp_path: Path) -> None:
     known = {"source": "shipped", "date": "2026-11-20", "top1": 0.61}
     document = record(tmp_path / "a", known=known).document
@@ -115,7 +149,9 @@ def test_the_verdict_hears_of_the_conditions(tmp_path: Path) -> None:
     assert made.reasons == ("other processes kept 1.5 of 2 CPUs busy",)
 
 
-@pytest.mark.parametrize("lost", ["samples", "window_ns", "runtime", "memory", "energy_reason"])
+@pytest.mark.parametrize(
+    "lost", ["samples", "window_ns", "runtime", "memory", "device_memory", "energy_reason"]
+)
 def test_a_result_that_lacks_something_is_a_measurement_error(tmp_path: Path, lost: str) -> None:
     result = raw_result()
     del result[lost]

@@ -222,3 +222,12 @@ def test_a_missing_library_is_named_with_its_extra(
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
     with pytest.raises(MissingDependencyError, match="jinja2"):
         html.render([made(tmp_path)])
+
+
+def test_device_memory_is_told_with_what_it_is(tmp_path: Path) -> None:
+    rule = "what this process holds on the GPU (NVML)"
+    told = made(tmp_path, memory_mb__device=312.4, memory_mb__device_rule=rule)
+    assert page.run(told, 0, page.detail_for(1)).about["device memory"] == f"312.4 MB: {rule}"
+    plain = page.run(made(tmp_path), 0, page.detail_for(1))
+    assert "device memory" not in plain.about
+    assert plain.missing["memory_mb.device"] == "it runs on the CPU"

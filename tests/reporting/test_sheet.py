@@ -46,3 +46,11 @@ def test_a_name_is_no_formula(tmp_path: Path) -> None:
 def test_a_negative_number_stays_a_number(tmp_path: Path) -> None:
     (line,) = read([made(tmp_path, energy_mj_per_inference=-0.5)])
     assert line["energy_mj"] == "-0.5"
+
+
+def test_device_memory_stands_beside_what_it_is(tmp_path: Path) -> None:
+    rule = "what this process holds on the GPU (NVML)"
+    told = made(tmp_path, memory_mb__device=312.4, memory_mb__device_rule=rule)
+    line, older = read([told, reported.bare(tmp_path)])
+    assert (line["device_memory_mb"], line["device_memory_rule"]) == ("312.4", rule)
+    assert (older["device_memory_mb"], older["device_memory_rule"]) == ("", "")

@@ -130,3 +130,26 @@ def test_footnotes_speak_of_visible_columns_only(tmp_path: Path) -> None:
 def test_the_json_form_holds_each_record_whole(tmp_path: Path) -> None:
     record = made(tmp_path)
     assert document.document([record]) == {"profiles": [record.document]}
+
+
+def test_device_memory_has_a_column_where_any_row_has_it_and_says_what_it_is(
+    tmp_path: Path,
+) -> None:
+    plain = made(tmp_path)
+    assert "device MB" not in [one.title for one in table.columns(table.rows([plain]))]
+    rule = "what this process holds on the GPU (NVML)"
+    told = made(tmp_path, model="b", memory_mb__device=312.44, memory_mb__device_rule=rule)
+    rows = table.rows([plain, told])
+    columns = table.columns(rows)
+    (column,) = [one for one in columns if one.title == "device MB"]
+    assert sorted(str(column.write(row)) for row in rows) == ["312.4", "None"]
+    notes = table.dashes(rows, columns)
+    assert f"device MB: {rule}" in notes
+    assert "– device MB: it runs on the CPU" in notes
+
+
+def test_a_record_that_says_nothing_of_device_memory_is_a_row_too(tmp_path: Path) -> None:
+    document = dict(made(tmp_path).document)
+    memory = {"peak_rss": 90.0, "engine": 0.5, "device": None}
+    (row,) = table.rows([records.parse({**document, "memory_mb": memory}, name="older")])
+    assert (row.device_mb, row.device_rule) == (None, None)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TITLES = [
     column.title
     for column in table._COLUMNS
-    if column.attribute not in (*table._ONLY_IF_SEVERAL, "energy_mj")
+    if column.attribute not in (*table._ONLY_IF_SEVERAL, *table._ONLY_IF_ANY)
 ]
 
 

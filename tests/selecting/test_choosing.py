@@ -280,3 +280,16 @@ def test_what_is_said_to_have_to_give_makes_the_nearest_possible(
     assert choice.nearest.candidate.name in {
         fate.candidate.name for fate in again.fates if not fate.violations
     }
+
+
+def test_device_memory_has_a_limit_and_kinds_of_it_are_named(folder: Path) -> None:
+    own, change = "what this process holds (NVML)", "the change of the board's RAM"
+    large = variant(folder, "a", top1=0.9, memory_mb__device=400.0, memory_mb__device_rule=own)
+    small = variant(folder, "b", top1=0.8, memory_mb__device=150.0, memory_mb__device_rule=change)
+    older = variant(folder, "c", top1=0.95)
+    choice = choose(large, small, older, max_device_memory="200MB")
+    assert chosen(choice) == "b"
+    assert fell(choice)["a"] == ["device memory 400.0 MB, asked for --max-device-memory 200MB"]
+    assert fell(choice)["c"][0].startswith("device memory not measured (it runs on the CPU)")
+    both = choose(large, small)
+    assert both.notes == (f"device memory is not of one kind: {change}, or {own}",)

@@ -171,6 +171,7 @@ def test_memory_is_taken_at_each_phase(tmp_path: Path) -> None:
     result, _, _ = profile(ProfileJob(str(folder), duration_s=0, min_runs=1, warm_up=QUICK))
     assert list(result["memory"]) == ["start", "import", "load", "first_inference", "steady"]
     assert result["memory"]["steady"]["peak_rss_bytes"] >= result["memory"]["start"]["rss_bytes"]
+    assert result["device_memory"]["reason"] == "the engine runs on the CPU: its memory is in rss"
 
 
 def test_random_pictures_fill_the_normalised_range_and_depend_on_the_seed(tmp_path: Path) -> None:
