@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgedeploy.cli import options, sweeps
+from edgedeploy.cli import in_turns, options, sweeps
 from edgedeploy.cli.output import JsonFlag, console, phases, print_json, print_skipped
 from edgedeploy.errors import EdgeDeployError, MeasurementError, UsageError
 
@@ -72,6 +72,13 @@ def profile(
             "device and versions.",
         ),
     ] = False,
+    ab: Annotated[
+        bool,
+        typer.Option("--ab", help="Measure two artifacts in turns, A B B A …, and compare them."),
+    ] = False,
+    rounds: Annotated[
+        int | None, typer.Option(help="Turns of each side: --ab.", show_default="10")
+    ] = None,
     strict: Annotated[
         bool, typer.Option(help="Exit with 7 if a verdict is not 'measured'.")
     ] = False,
@@ -95,6 +102,13 @@ def profile(
         side=None if resolution is None else (resolution, resolution),
         layers=layers,
     )
+    in_turns.check(is_asked=ab, count=rounds, resume=resume)
+    if ab:
+        both = in_turns.profile(
+            context, artifacts or [], spec, rounds, host=host, out=out, as_json=json
+        )
+        _require_measured(both if strict else [])
+        return
     records: list[ProfileRecord] = []
     failures: list[pipeline.Failure] = []
     found = pipeline.find_artifacts(artifacts or [], board=None if host is None else device)
@@ -124,11 +138,7 @@ def profile(
                 print(f"{count} {path}", file=sys.stderr)
     if failures and not records:
         raise failures[0].error
-    _print(records, as_json=json)
-    if layers and not json:
-        from edgedeploy.reporting import layer_table
-
-        layer_table.show(records, console())
+    _print(records, as_json=json, layers=layers)
     if code := pipeline.sweep_code(failures):
         raise typer.Exit(code)
     if strict:
@@ -175,10 +185,12 @@ def _sizes(text: str) -> tuple[int, ...]:
         ) from error
 
 
-def _print(records: Sequence[ProfileRecord], *, as_json: bool) -> None:
-    from edgedeploy.reporting import document, table, terminal
+def _print(records: Sequence[ProfileRecord], *, as_json: bool, layers: bool = False) -> None:
+    from edgedeploy.reporting import document, layer_table, table, terminal
 
     if as_json:
         print_json(document.document(records))
-    else:
-        terminal.show(table.rows(records), console())
+        return
+    terminal.show(table.rows(records), console())
+    if layers:
+        layer_table.show(records, console())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgedeploy.comparing import intervals, meaning
-from edgedeploy.comparing.intervals import Interval
+from edgedeploy.comparing import intervals, meaning, turns
+from edgedeploy.comparing.intervals import Estimate, Interval
 from edgedeploy.comparing.sides import COMPARED, is_noisy
 from edgedeploy.errors import MeasurementError
 from edgedeploy.meters import gauges
@@ -15,6 +15,7 @@ from edgedeploy.metrics import METRICS
 if TYPE_CHECKING:
     from edgedeploy.comparing.meaning import Mismatch
     from edgedeploy.comparing.sides import Side
+    from edgedeploy.comparing.turns import Rounds
     from edgedeploy.metrics import Metric, Reading
 
 CANNOT_TELL = "cannot tell"
@@ -38,7 +39,8 @@ class Change:
         metric: Which.
         first: Before.
         second: After.
-        ratio: Second over first; None where one is not known, or the first is 0.
+        ratio: Second over first; None where one is not known, or the first is 0. Of rounds in
+            turns see `intervals.paired`.
         interval: 95 % of the ratio; None where the spread is not known, and for what has none.
         difference: 95 % of second less first, in the metric's unit; None as `interval`.
         word: E.g. ``"faster"``, ``"same"`` or ``"cannot tell"``.
@@ -72,6 +74,7 @@ class Comparison:
         second: After.
         changes: One for each metric, in the order of `sides.COMPARED`.
         noted: What else differs between the two.
+        rounds: In how many rounds the two were measured in turns; None: they were not.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Comparison:
     second: Side
     changes: tuple[Change, ...]
     noted: tuple[Mismatch, ...]
+    rounds: int | None = None
 
 
 def compare(first: Side, second: Side, *, name: str) -> Comparison:
@@ -94,53 +98,74 @@ def compare(first: Side, second: Side, *, name: str) -> Comparison:
             f"{'; '.join(map(str, wrong))}",
             fix="measure both in the same way: edgedeploy profile with the same options and mode",
         )
+    rounds = turns.of(first, second)
     return Comparison(
         name=name,
         first=first,
         second=second,
-        changes=tuple(_change(METRICS[metric], first, second) for metric in COMPARED),
+        changes=tuple(_change(METRICS[metric], first, second, rounds) for metric in COMPARED),
         noted=meaning.noted(first.record, second.record),
+        rounds=None if rounds is None else rounds.count,
     )
 
 
-def _change(metric: Metric, first: Side, second: Side) -> Change:
+def _change(metric: Metric, first: Side, second: Side, rounds: Rounds | None) -> Change:
     one, two = first.readings[metric.name], second.readings[metric.name]
     if one.value is None or two.value is None:
         doubt = _apart(("A", one.reason), ("B", two.reason))
         return Change(metric=metric, first=one, second=two, word=CANNOT_TELL, doubt=doubt)
     ratio = two.value / one.value if one.value > 0 else None
     if is_noisy(metric):
-        return _noisy(metric, first, second, ratio)
+        found = _of_rounds(metric.name, first, second, rounds) if rounds else None
+        return _noisy(metric, first, second, found or _of_calls(metric.name, first, second, ratio))
     doubt = _doubt_of_kind(metric, first, second)
     moved = two.value - one.value
     word = CANNOT_TELL if doubt else _word(metric, moved, moved) if moved else SAME
     return Change(metric=metric, first=one, second=two, ratio=ratio, word=word, doubt=doubt)
 
 
-def _noisy(metric: Metric, first: Side, second: Side, ratio: float | None) -> Change:
+def _noisy(metric: Metric, first: Side, second: Side, found: Estimate) -> Change:
     """Compare what noise touches: only an interval on one side of 1 is a change."""
-    name = metric.name
-    interval = difference = None
-    missing = _apart(("A", first.no_draws.get(name)), ("B", second.no_draws.get(name)))
-    if missing is None:
-        interval = intervals.ratio(first.draws[name], second.draws[name])
-        difference = intervals.difference(first.draws[name], second.draws[name])
-    if interval is not None and difference is not None and name == "energy":
+    interval, difference = found.interval, found.difference
+    if interval is not None and difference is not None and metric.name == "energy":
         interval, difference = _with_sensors(interval, difference, first, second)
-    doubt = missing or _doubted(first, second)
+    doubt = found.missing or found.doubt
     word = CANNOT_TELL
     if doubt is None and interval is not None:
         word = _word(metric, interval.low - 1, interval.high - 1)
     return Change(
         metric=metric,
-        first=first.readings[name],
-        second=second.readings[name],
-        ratio=ratio,
+        first=first.readings[metric.name],
+        second=second.readings[metric.name],
+        ratio=found.ratio,
         interval=interval,
         difference=difference,
         word=word,
         doubt=doubt,
     )
+
+
+def _of_calls(name: str, first: Side, second: Side, ratio: float | None) -> Estimate:
+    """Return the change between two runs, as sure as the calls of each make it."""
+    missing = _apart(("A", first.no_draws.get(name)), ("B", second.no_draws.get(name)))
+    if missing is not None:
+        return Estimate(ratio=ratio, missing=missing)
+    one, two = first.draws[name], second.draws[name]
+    return Estimate(
+        ratio=ratio,
+        interval=intervals.ratio(one, two),
+        difference=intervals.difference(one, two),
+        doubt=_apart(("A", _doubt(first)), ("B", _doubt(second))),
+    )
+
+
+def _of_rounds(name: str, first: Side, second: Side, rounds: Rounds) -> Estimate | None:
+    """Return the change between the sides of one run in turns; None where calls must do."""
+    if "p50" in first.no_draws or "p50" in second.no_draws:
+        return None
+    found = rounds.estimate(name)
+    doubts = (("A", turns.doubt(first.record)), ("B", turns.doubt(second.record)))
+    return None if found is None else replace(found, doubt=_apart(*doubts))
 
 
 def _with_sensors(
@@ -162,12 +187,8 @@ def _word(metric: Metric, low: float, high: float) -> str:
     return more if low > 0 else less if high < 0 else CANNOT_TELL
 
 
-def _doubted(first: Side, second: Side) -> str | None:
-    """Return whose verdict is not ``measured``, and its first reason."""
-    return _apart(*((mark, _doubt(one)) for mark, one in (("A", first), ("B", second))))
-
-
 def _doubt(side: Side) -> str | None:
+    """Return a verdict that is not ``measured``, and its first reason."""
     if side.record.level == "measured":
         return None
     return ": ".join([side.record.level, *side.record.reasons[:1]])

@@ -35,6 +35,7 @@ def lines(found: Results) -> Iterator[str]:
         yield comparison.name
         yield f"  A  {_about(comparison.first)}"
         yield f"  B  {_about(comparison.second)}"
+        yield from (f"  {line}" for line in _rounds(comparison))
         rows = [cells(change) for change in shown(comparison, gated)]
         yield from (f"  {line}" for line in _aligned([TITLES, *rows]))
         yield from (f"  {note}" for note in notes(comparison, gated))
@@ -49,7 +50,8 @@ def markdown(found: Results) -> str:
     for comparison in found.comparisons:
         parts += [f"### {_escaped(comparison.name)}", ""]
         parts += [f"- A: {_escaped(_about(comparison.first))}"]
-        parts += [f"- B: {_escaped(_about(comparison.second))}", ""]
+        parts += [f"- B: {_escaped(_about(comparison.second))}"]
+        parts += [*(f"- {_escaped(line)}" for line in _rounds(comparison)), ""]
         parts += [_row(TITLES), _row(["---", "---:", "---:", "---:", "---:", "---"])]
         parts += [
             _row([_escaped(cell) for cell in cells(change)]) for change in shown(comparison, gated)
@@ -135,6 +137,16 @@ def _about(side: Side) -> str:
     return side.label if level == "measured" else f"{side.label}, {level}"
 
 
+def _rounds(comparison: Comparison) -> Iterator[str]:
+    """Yield that the two were measured in turns, and that they are the same, if so."""
+    if comparison.rounds is None:
+        return
+    yield f"in {comparison.rounds} rounds of both: the intervals are between rounds"
+    one, two = (side.record.document for side in (comparison.first, comparison.second))
+    if one["artifact"]["sha256"] == two["artifact"]["sha256"]:
+        yield "A/A: one artifact on both sides, so whatever is found is chance"
+
+
 def _value(reading: Reading, metric: Metric) -> str:
     return "–" if reading.value is None else quantities.write(reading.value, metric.dimension)
 
@@ -174,6 +186,7 @@ def _comparison(one: Comparison) -> dict[str, Any]:
         "name": one.name,
         "first": _side(one.first),
         "second": _side(one.second),
+        "rounds": one.rounds,
         "changes": {change.metric.name: _change(change) for change in one.changes},
         "differs": [asdict(mismatch) for mismatch in one.noted],
     }

@@ -106,15 +106,15 @@ def _energy(
         ``(replicates,)`` in mJ or None, the reason, and the sensor's share.
     """
     power = record.document["power"] or {}
+    percent = power.get("uncertainty_pct")
+    share = 0.0 if percent is None or not _is_number(percent) else percent / 100
     trace = power.get("trace")
     milliwatts = _numbers(trace.get("mw")) if isinstance(trace, dict) else None
     if milliwatts is None:
-        return None, "no power trace was kept, so its spread is not known", 0.0
+        return None, "no power trace was kept, so its spread is not known", share
     if len(milliwatts) < _FEWEST_POWERS:
         few = f"{len(milliwatts)} readings of power, {_FEWEST_POWERS} are needed"
-        return None, few, 0.0
-    percent = power.get("uncertainty_pct")
-    share = 0.0 if percent is None or not _is_number(percent) else percent / 100
+        return None, few, share
     powers = intervals.redrawn(milliwatts, seed=seed)["mean"]
     if reading.value is None or reading.value <= 0 or powers.min() <= 0 or not 0 <= share < 1:
         return None, "power or its uncertainty is not of a kind to be compared", 0.0

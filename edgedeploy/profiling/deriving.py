@@ -64,6 +64,20 @@ def record(
     return records.parse({**head, **document}, name="the worker's result")
 
 
+def latency_reasons(summary: Summary) -> dict[str, str]:
+    """Return why values of ``latency_ms`` are null, by where they are."""
+    reasons = {
+        f"latency_ms.{place}": f"fewer than {stats.required_samples(share)} samples: "
+        f"measure for longer with --percentile {name.replace('_', '.')}"
+        for name, share in stats.PERCENTILES.items()
+        if getattr(summary, name) is None
+        for place in (name, f"bounds.{name}")
+    }
+    if summary.jitter is None:
+        reasons["latency_ms.jitter"] = "a single call does not vary"
+    return reasons
+
+
 def _document(
     result: Mapping[str, Any],
     manifest: Manifest,
@@ -175,17 +189,9 @@ def _reasons(
     summary: Summary, known: Mapping[str, Any] | None, result: Mapping[str, Any]
 ) -> dict[str, str]:
     """Say of each null why it is one; power has its own ``power_reason``."""
-    reasons = {
-        f"latency_ms.{place}": f"fewer than {stats.required_samples(share)} samples: "
-        f"measure for longer with --percentile {name.replace('_', '.')}"
-        for name, share in stats.PERCENTILES.items()
-        if getattr(summary, name) is None
-        for place in (name, f"bounds.{name}")
-    }
+    reasons = latency_reasons(summary)
     if result["device_memory"]["reason"] is not None:
         reasons["memory_mb.device"] = result["device_memory"]["reason"]
-    if summary.jitter is None:
-        reasons["latency_ms.jitter"] = "a single call does not vary"
     if result["stages_ms"] is None:
         reasons["stages_ms"] = result["stages_reason"]
     reasons["layers"] = "not asked for: edgedeploy profile --layers"

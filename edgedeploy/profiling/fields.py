@@ -81,6 +81,35 @@ def _is_accuracy(value: object) -> bool:
     )
 
 
+def _is_round(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and _is_amount(value.get("p50"))
+        and _is_positive_count(value.get("count"))
+        and _is_amount(value.get("window_ns"))
+        and _or_none(_is_number)(value.get("energy_mj_per_inference"))
+    )
+
+
+def _is_rounds(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_round, value))
+
+
+def _is_verdict(value: object) -> bool:
+    return (
+        isinstance(value, dict) and value.get("level") in LEVELS and _is_texts(value.get("reasons"))
+    )
+
+
+def _is_ab(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and _is_text(value.get("id"))
+        and value.get("side") in ("A", "B")
+        and _is_verdict(value.get("verdict"))
+    )
+
+
 def _is_share(value: object) -> bool:
     return _is_amount(value) and value <= 1  # type: ignore[operator]  # it is a number
 
@@ -134,6 +163,8 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "verdict.reasons": _is_texts,
     "samples_ns": lambda value: isinstance(value, str),
     "source": _or_absent(_is_text),
+    "rounds": _or_absent(_is_rounds),
+    "ab": _or_absent(_is_ab),
 }
 """By dotted path, whether a value is what it must be."""
 OURS_ALONE = (

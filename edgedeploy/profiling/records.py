@@ -163,6 +163,12 @@ def parse(document: object, *, name: str) -> ProfileRecord:
             f"{document['latency_ms']['count']}",
             fix="measure it again",
         )
+    told = sum(one["count"] for one in document.get("rounds", []))
+    if "rounds" in document and told != count:
+        raise FileError(
+            f"{name} is damaged: it holds {count} samples, its rounds count {told}",
+            fix="measure it again",
+        )
     return record
 
 
