@@ -27,6 +27,7 @@ _WORDS = {  # for less and for more, by dimension
     "size": ("smaller", "larger"),
     "share": ("lower", "higher"),
     "count": ("fewer", "more"),
+    "work": ("less", "more"),
 }
 _DATA = ("data_digest", "data", "count")
 
@@ -204,9 +205,9 @@ def _doubt_of_kind(metric: Metric, first: Side, second: Side) -> str | None:
 def _other_memory(first: Side, second: Side) -> str | None:
     """Return why two amounts of device memory are not of one kind, or not of the engine alone."""
     one, two = (side.record.document["memory_mb"].get("device_rule") for side in (first, second))
-    if one != two:
-        return f"A is {one}, B is {two}"
-    return one if one is not None and gauges.OTHERS in one else None
+    if one is None or one != two:
+        return f"not of one kind: A is {one or 'not told'}, B is {two or 'not told'}"
+    return one if gauges.OTHERS in one else None
 
 
 def _other_data(first: Side, second: Side) -> str | None:

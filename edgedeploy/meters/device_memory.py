@@ -108,6 +108,6 @@ class _Readings:
         if last is not None and last <= base:
             moved = f"{(last - base) / _MB:+.1f} MB"
             reason = (
-                f"it did not grow from start to end ({moved}): others gave memory back meanwhile"
+                f"it did not grow from start to end ({moved}): what others freed hides the rest"
             )
         return DeviceSeen(self.gauge.rule, phases, reason)

@@ -235,7 +235,8 @@ def device(size_mb: float | None, rule: str | None = OWN) -> dict[str, Any]:
 
 def test_what_a_process_holds_on_a_gpu_is_compared_as_it_is(tmp_path: Path) -> None:
     found = change(compared(tmp_path, device(300.0), device(250.0)), "device_memory")
-    assert (found.word, found.ratio) == ("larger", pytest.approx(1.2))
+    assert found.word == "larger"
+    assert found.ratio == pytest.approx(1.2)
     older = change(compared(tmp_path, device(300.0), {}), "device_memory")
     assert (older.word, older.reason) == ("cannot tell", "A: it runs on the CPU")
 
@@ -245,4 +246,6 @@ def test_device_memory_with_other_programs_in_it_cannot_be_told(tmp_path: Path) 
     found = change(compared(tmp_path, device(300.0, rule), device(250.0, rule)), "device_memory")
     assert (found.word, found.reason) == ("cannot tell", rule)
     mixed = change(compared(tmp_path, device(300.0, rule), device(250.0)), "device_memory")
-    assert mixed.reason == f"A is {OWN}, B is {rule}"
+    assert mixed.reason == f"not of one kind: A is {OWN}, B is {rule}"
+    untold = change(compared(tmp_path, device(300.0, None), device(250.0, None)), "device_memory")
+    assert untold.reason == "not of one kind: A is not told, B is not told"
