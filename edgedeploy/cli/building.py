@@ -1,22 +1,18 @@
-"""The command build, and what its options ask of the backends."""
+"""The command build."""
 
 from __future__ import annotations
 
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from edgedeploy.cli import options
+from edgedeploy.cli import build_specs, options
 from edgedeploy.cli.builds import print_builds
 from edgedeploy.cli.output import JsonFlag
 from edgedeploy.cli.status import StatusLine
-from edgedeploy.errors import UsageError
-
-if TYPE_CHECKING:
-    from edgedeploy.types import BuildSpec
 
 _TRT = "TensorRT"
 
@@ -61,7 +57,11 @@ def register(app: typer.Typer) -> None:
 def build(
     models: options.Models = None,
     backend: Annotated[
-        str | None, typer.Option(help="ort, openvino or trt.", show_default="required")
+        list[str] | None,
+        typer.Option(
+            help="ort, openvino or trt; several repeated or with commas: ort,openvino.",
+            show_default="required",
+        ),
     ] = None,
     fp32: Annotated[bool, typer.Option("--fp32", help="32-bit floats (the default).")] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats.")] = False,
@@ -71,8 +71,9 @@ def build(
         Path | None, typer.Option(help="Calibration.", show_default="calib/<model>.json")
     ] = None,
     ov_device: Annotated[
-        OpenVinoDevice, typer.Option(help="OpenVINO's device.", case_sensitive=False)
-    ] = OpenVinoDevice.CPU,
+        OpenVinoDevice | None,
+        typer.Option(help="OpenVINO's device.", case_sensitive=False, show_default="CPU"),
+    ] = None,
     x86: Annotated[
         X86 | None,
         typer.Option(
@@ -180,12 +181,12 @@ def build(
     out: Annotated[Path, typer.Option("-o", help="Folder of the artifacts.")] = Path("build"),
     json: JsonFlag = False,
 ) -> None:
-    """Build engines: every model, for one backend, in every precision asked for."""
+    """Build engines: every model, for every backend, in every precision asked for."""
     from edgedeploy import pipeline
 
     asked = {"fp32": fp32, "fp16": fp16, "bf16": bf16, "int8": int8}
     trt: dict[str, Any] = {
-        "batch": None if batch is None else _batch(batch),
+        "batch": None if batch is None else build_specs.batch(batch),
         "int8_mode": int8_mode and int8_mode.value,
         "tune": tune or None,
         "workspace_mb": workspace_mb,
@@ -194,11 +195,11 @@ def build(
         "hardware_compatible": hardware_compatible and hardware_compatible.value,
         "dla_core": dla_core,
     }
-    specs = _specs(
-        backend,
+    specs = build_specs.specs(
+        build_specs.backend_names(backend or []),
         [name for name, on in asked.items() if on],
-        ov_device=ov_device,
-        x86=x86,
+        ov_device=ov_device and ov_device.value,
+        x86=x86 and x86.value,
         trt={name: value for name, value in trt.items() if value is not None},
         board=(device, jetpack),
     )
@@ -216,73 +217,3 @@ def build(
     code = print_builds(line.cleared(results), as_json=json)
     if code:
         raise typer.Exit(code)
-
-
-def _specs(
-    backend: str | None,
-    precisions: list[str],
-    *,
-    ov_device: OpenVinoDevice,
-    x86: X86 | None,
-    trt: dict[str, Any],
-    board: tuple[str | None, str | None],
-) -> list[BuildSpec]:
-    """Make a spec for each precision; TensorRT's options with another backend are refused."""
-    from edgedeploy import backends, pipeline
-    from edgedeploy.runtime import trt_options
-    from edgedeploy.types import BuildSpec, Precision
-
-    if backend is None:
-        raise UsageError("no backend is given", fix=f"pass --backend {'|'.join(backends.names())}")
-    if x86 is not None and "int8" not in precisions:
-        asked = " and ".join(precisions) or "fp32"
-        raise UsageError(
-            f"--x86 {x86.value} is about INT8, and {asked} was asked for",
-            fix="add --int8, or leave --x86 out",
-        )
-    if trt and backend != "trt":
-        names = {"optimization_level": "opt-level"}
-        flags = ", ".join(f"--{names.get(name, name).replace('_', '-')}" for name in trt)
-        raise UsageError(
-            f"{flags} is for TensorRT, and backend {backend!r} was asked for",
-            fix="leave it out, or pass --backend trt",
-        )
-    int8_only = [name for name in ("int8_mode", "tune") if name in trt]
-    if int8_only and "int8" not in precisions:
-        raise UsageError(
-            f"--{int8_only[0].replace('_', '-')} is about INT8, and "
-            f"{' and '.join(precisions) or 'fp32'} was asked for",
-            fix="add --int8, or leave it out",
-        )
-    if "dla_core" in trt:  # a DLA takes one size of batch
-        trt.setdefault("batch", (1, 1, 1))
-    asked_of_trt = trt_options.check(trt_options.TrtOptions(**trt))
-    target = pipeline.find_target(*board)
-    anywhere = X86.ANY.value
-    return [
-        BuildSpec(
-            backend=backend,
-            precision=Precision(name),
-            ov_device=ov_device.value,
-            x86=x86.value if x86 is not None and name == "int8" else anywhere,
-            trt=asked_of_trt,
-            target=target,
-        )
-        for name in precisions or ["fp32"]
-    ]
-
-
-def _batch(text: str) -> tuple[int, int, int]:
-    """Read ``4`` as 4,4,4 and ``1,4,8`` as it is.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    parts = text.split(",")
-    if len(parts) not in (1, 3) or not all(part.strip().isdecimal() for part in parts):
-        raise UsageError(
-            f"--batch is {text!r}",
-            fix="pass one number, or smallest, best and largest: --batch 1,4,8",
-        )
-    low, best, high = (int(part) for part in (parts if len(parts) == 3 else parts * 3))
-    return low, best, high

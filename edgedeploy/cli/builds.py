@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from edgedeploy.cli.output import error_document, print_json
+from edgedeploy.cli.output import error_document, print_failure, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edgedeploy.building import BuildResult
-    from edgedeploy.errors import EdgeDeployError
     from edgedeploy.pipeline import Failure
     from edgedeploy.runtime.manifest import Manifest
 
@@ -28,7 +27,7 @@ def print_builds(results: Iterable[BuildResult | Failure], *, as_json: bool) -> 
             code = code or result.error.exit_code
             documents.append({"subject": result.subject, "error": error_document(result.error)})
             if not as_json:
-                _print_failure(result.subject, result.error)
+                print_failure(result.subject, result.error)
             continue
         documents.append(_document(result))
         if not as_json:
@@ -38,10 +37,6 @@ def print_builds(results: Iterable[BuildResult | Failure], *, as_json: bool) -> 
     if as_json:
         print_json({"artifacts": documents})
     return code
-
-
-def _print_failure(subject: str, error: EdgeDeployError) -> None:
-    print(f"{subject} failed: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
 
 
 def _print_advice(result: BuildResult, told: set[str]) -> None:

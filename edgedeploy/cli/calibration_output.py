@@ -102,6 +102,38 @@ def document(path: Path, calibration: Calibration) -> dict[str, Any]:
     }
 
 
+def made_document(
+    path: Path, calibration: Calibration, costs: Mapping[str, FloatCost], *, there: bool
+) -> dict[str, Any]:
+    """Return the JSON of what calibrate made; ``there``: whether it was there already."""
+    return {
+        "path": str(path),
+        "up_to_date": there,
+        "model_sha256": calibration.model_sha256,
+        "method": calibration.method,
+        "images": calibration.data_count,
+        "unreadable": [
+            {"name": name, "problem": problem} for name, problem in calibration.unreadable.items()
+        ],
+        "tensors": len(calibration.ranges),
+        "steps": calibration.steps,
+        "max_drop": calibration.max_drop,
+        "spending": spending_document(calibration, costs),
+    }
+
+
+def print_made(
+    path: Path, calibration: Calibration, costs: Mapping[str, FloatCost], *, there: bool
+) -> None:
+    """Print what calibrate made; ``there``: whether it was there already."""
+    print(
+        f"{path}  {'up to date, ' if there else ''}{len(calibration.ranges)} tensors, "
+        f"{calibration.data_count} images, {calibration.method}"
+    )
+    for style, line in spending_lines(calibration, costs).items():
+        print(f"{style}: {line}")
+
+
 def spending_lines(
     calibration: Calibration, costs: Mapping[str, FloatCost] | None = None
 ) -> dict[str, str]:

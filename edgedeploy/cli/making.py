@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from edgedeploy.cli import options
-from edgedeploy.cli.output import JsonFlag, print_json, progress
-
-if TYPE_CHECKING:
-    pass
+from edgedeploy.cli.output import JsonFlag, error_document, print_failure, print_json, progress
+from edgedeploy.errors import EdgeDeployError
 
 
 class Method(str, Enum):
@@ -137,6 +135,9 @@ def calibrate(
     input_shape: options.InputShape = None,
     resolution: options.Resolution = None,
     threads: options.Threads = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Go on after a model that fails.")
+    ] = False,
     out: Annotated[Path, typer.Option("-o", help="Folder to write to.")] = Path("calib"),
     json: JsonFlag = False,
 ) -> None:
@@ -147,53 +148,39 @@ def calibrate(
     hints = options.hints(mean, std, None, input_shape, resolution)
     paths = pipeline.find_models(models or [])
     images = options.chosen_images(data, samples, every)
-    written = []
+    documents: list[dict[str, Any]] = []
+    code = 0
     for path in paths:
-        with progress(path.stem) as moved:
-            target, calibration, there = pipeline.calibrate(
-                path,
-                images,
-                hints=hints,
-                method=method.value,
-                out=out,
-                without=[step.value for step in without or []],
-                max_drop=max_drop,
-                threads=threads,
-                progress=moved,
-            )
-        costs = {}
-        if not there:
-            costs = pipeline.float_costs(path, calibration, hints=hints, threads=threads)
-        written.append((target, calibration, there, costs))
+        try:
+            with progress(path.stem) as moved:
+                target, calibration, there = pipeline.calibrate(
+                    path,
+                    images,
+                    hints=hints,
+                    method=method.value,
+                    out=out,
+                    without=[step.value for step in without or []],
+                    max_drop=max_drop,
+                    threads=threads,
+                    progress=moved,
+                )
+            costs = {}
+            if not there:
+                costs = pipeline.float_costs(path, calibration, hints=hints, threads=threads)
+        except EdgeDeployError as error:
+            if not keep_going:
+                raise
+            code = code or error.exit_code
+            documents.append({"subject": path.stem, "error": error_document(error)})
+            if not json:
+                print_failure(path.stem, error)
+            continue
+        documents.append(calibration_output.made_document(target, calibration, costs, there=there))
         for problem in calibration.unreadable.values():
             print(f"left out: {problem}", file=sys.stderr)
         if not json:
-            print(
-                f"{target}  {'up to date, ' if there else ''}{len(calibration.ranges)} tensors, "
-                f"{calibration.data_count} images, {calibration.method}"
-            )
-            for style, line in calibration_output.spending_lines(calibration, costs).items():
-                print(f"{style}: {line}")
+            calibration_output.print_made(target, calibration, costs, there=there)
     if json:
-        print_json(
-            {
-                "calibrations": [
-                    {
-                        "path": str(target),
-                        "up_to_date": there,
-                        "model_sha256": calibration.model_sha256,
-                        "method": calibration.method,
-                        "images": calibration.data_count,
-                        "unreadable": [
-                            {"name": name, "problem": problem}
-                            for name, problem in calibration.unreadable.items()
-                        ],
-                        "tensors": len(calibration.ranges),
-                        "steps": calibration.steps,
-                        "max_drop": calibration.max_drop,
-                        "spending": calibration_output.spending_document(calibration, costs),
-                    }
-                    for target, calibration, there, costs in written
-                ]
-            }
-        )
+        print_json({"calibrations": documents})
+    if code:
+        raise typer.Exit(code)

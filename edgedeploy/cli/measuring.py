@@ -158,12 +158,17 @@ def report(
     """Show the newest profile of every model, backend and precision as one table."""
     from edgedeploy import pipeline
 
-    records = pipeline.read_profiles(profiles or [])
+    failures: list[pipeline.Failure] = []
+    records = pipeline.read_profiles(profiles or [], skip=failures.append)
+    for failure in failures:
+        print_skipped(failure)
     if out is not None:
         pipeline.write_report(records, out)
     _print(records, as_json=json)
     if out is not None:
         print(f"written: {out}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(EdgeDeployError.exit_code)
 
 
 def _require_measured(records: Sequence[ProfileRecord]) -> None:

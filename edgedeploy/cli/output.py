@@ -42,6 +42,11 @@ def print_error(error: EdgeDeployError, *, as_json: bool) -> int:
     return error.exit_code
 
 
+def print_failure(subject: str, error: EdgeDeployError) -> None:
+    """Say on stderr what failed, why, and what to do; the rest goes on."""
+    print(f"{subject} failed: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
+
+
 def print_skipped(failure: Failure) -> None:
     """Say on stderr what a sweep went on without."""
     print(f"skipped {failure.subject}: {failure.error.problem}", file=sys.stderr)

@@ -57,7 +57,7 @@ def build_all(
             try:
                 board, release = _board(spec)
                 model = model_file.read(path, hints)
-                model, calibration = _calibrated(model, spec, calib)
+                model, calibration = _calibrated(model, spec, calib, hints.side)
                 yield building.build(
                     model,
                     spec,
@@ -124,7 +124,7 @@ def _board(spec: BuildSpec) -> tuple[Device, JetPack | None]:
 
 
 def _calibrated(
-    model: OnnxModel, spec: BuildSpec, calib: Path | None
+    model: OnnxModel, spec: BuildSpec, calib: Path | None, asked: tuple[int, int] | None
 ) -> tuple[OnnxModel, Calibration | None]:
     """Find the model's calibration; it also knows a foreign model's size and preprocessing."""
     path = calib or CALIBRATIONS / f"{model.name}.json"
@@ -138,6 +138,8 @@ def _calibrated(
     if foreign and calib is None and spec.precision is not Precision.INT8:
         return model, None
     calibrations.check(calibration, model)
+    if asked is not None and asked != calibration.side:
+        _refuse_side(model, asked, calibration.side, path)
     model = model_file.with_side(model, calibration.side, source=str(path))
     if model.preprocessing is None:
         model = replace(model, preprocessing=calibration.preprocessing)
@@ -148,3 +150,20 @@ def _calibrated(
             fix=f"calibrate again, or pass the same --mean and --std: {path}",
         )
     return model, calibration
+
+
+def _refuse_side(
+    model: OnnxModel, asked: tuple[int, int], calibrated: tuple[int, int], path: Path
+) -> None:
+    """Say that the command line and the calibration disagree, unless the model says the first.
+
+    Raises:
+        UsageError: They do.
+    """
+    if model_file.read(model.path).side == asked:
+        return
+    raise UsageError(
+        f"{model.path}: the command line says {asked[0]}x{asked[1]}, "
+        f"{path} was measured at {calibrated[0]}x{calibrated[1]}",
+        fix="leave --input-shape and --resolution out, or calibrate again at that size",
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgedeploy import artifact, devices
 from edgedeploy.errors import FileError, UsageError
 from edgedeploy.files import write_atomically
-from edgedeploy.pipeline.places import ARTIFACTS, PROFILES, SHIPPED_ACCURACY
+from edgedeploy.pipeline.places import ARTIFACTS, PROFILES, SHIPPED_ACCURACY, Failure
 from edgedeploy.profiling import accuracy, records, remote
 from edgedeploy.profiling import measuring as profiling
 from edgedeploy.reporting import document, html, markdown, sheet, table
@@ -123,14 +123,21 @@ def _kept(record: ProfileRecord, out: Path) -> Path | None:
     return None
 
 
-def read_profiles(paths: Sequence[Path]) -> list[ProfileRecord]:
+def read_profiles(
+    paths: Sequence[Path], *, skip: Callable[[Failure], None] | None = None
+) -> list[ProfileRecord]:
     """Read the profiles asked for; without any, all of ``./profiles``.
 
     An artifact that was evaluated after it was measured brings its accuracy along, if it is still
     in ``./build``.
 
+    Args:
+        paths: Profiles, and folders of them.
+        skip: Called with each of a folder that is damaged; the rest goes on. None: raise instead.
+
     Raises:
-        FileError: There is none, or one is damaged.
+        FileError: There is none, or one is damaged, and it was named itself or is not skipped, or
+            all are.
     """
     found: list[Path] = []
     for path in paths or [PROFILES]:
@@ -138,8 +145,19 @@ def read_profiles(paths: Sequence[Path]) -> list[ProfileRecord]:
     if not found:
         where = ", ".join(str(path) for path in paths or [PROFILES])
         raise FileError(f"there is no profile in {where}", fix="measure: edgedeploy profile")
+    read, damaged = [], []
+    for path in found:
+        try:
+            read.append(records.read(path))
+        except FileError as error:
+            if skip is None or path in paths:
+                raise
+            damaged.append(Failure(str(path), error))
+            skip(damaged[-1])
+    if damaged and not read:
+        raise damaged[0].error
     accuracies = _accuracies()
-    return [_with_accuracy(records.read(path), accuracies) for path in found]
+    return [_with_accuracy(record, accuracies) for record in read]
 
 
 def _accuracies() -> dict[str, dict[str, Any]]:

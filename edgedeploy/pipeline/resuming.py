@@ -67,7 +67,12 @@ class Place:
 
 
 def find_measured(
-    artifacts: Sequence[Path], spec: ProfileSpec, *, out: Path, board: Board | None = None
+    artifacts: Sequence[Path],
+    spec: ProfileSpec,
+    *,
+    out: Path,
+    board: Board | None = None,
+    power_mode: str | None = None,
 ) -> dict[Path, Measured]:
     """Return those of ``artifacts`` that need not be measured again, each with its newest profile.
 
@@ -79,6 +84,7 @@ def find_measured(
         spec: How it measures.
         out: Folder of its profiles.
         board: Where, see `pipeline.reach`; None: on this machine.
+        power_mode: Name of the mode that was set there; None: what the worker says.
 
     Raises:
         EdgeDeployError: The worker does not start there.
@@ -90,6 +96,8 @@ def find_measured(
     if not hopeful:
         return {}
     place = look({_package(about) for about in hopeful}, spec, board)
+    if power_mode is not None:
+        place = replace(place, board={**place.board, "power_mode": power_mode})
     done = {}
     for folder, about in known.items():
         for found in kept:
@@ -182,6 +190,7 @@ def _found(record: ProfileRecord) -> dict[str, Any]:
     """Return what a profile says, by the names of `_wanted`."""
     document = record.document
     device, environment = document["device"], document["environment"]
+    ran_on = environment.get("engine_device")
     return {
         "artifact": document["artifact"]["sha256"],
         "model": record.model,
@@ -195,7 +204,7 @@ def _found(record: ProfileRecord) -> dict[str, Any]:
         "power mode": device.get("power_mode"),
         "edgedeploy": environment.get("edgedeploy"),
         "backend": environment.get("backend"),
-        "engine device": _family(record.key.backend, environment.get("engine_device")),
+        "engine device": _family(record.key.backend, ran_on if isinstance(ran_on, str) else None),
         "python": environment.get("python"),
         "source": record.source,
         "ab": document.get("ab"),
@@ -217,9 +226,9 @@ def _engine_device(manifest: Manifest, spec: ProfileSpec, place: Place) -> str |
     return _family(manifest.backend, str(named).upper())
 
 
-def _family(backend: str, device: Any) -> Any:
+def _family(backend: str, device: str | None) -> str | None:
     """Return ``"GPU"`` for OpenVINO's ``"GPU.0"``: asked for the one it says the other."""
-    return str(device).partition(".")[0] if backend == "openvino" else device
+    return device if device is None or backend != "openvino" else device.partition(".")[0]
 
 
 def _package(manifest: Manifest) -> str:

@@ -1,4 +1,4 @@
-"""What `Runtime` asks of a batch before an engine sees it."""
+"""What `Runtime` asks of its arguments before an engine sees them."""
 
 from typing import Any, Optional, Tuple
 
@@ -61,3 +61,8 @@ def _shape_fix(shape: Tuple[int, ...], wanted: Tuple[Optional[int], ...]) -> str
     return (
         "resize the picture: rt.preprocess(frame) makes such a batch, rt.classify(frame) does all"
     )
+
+
+def is_count(value: object) -> bool:
+    """Return whether ``value`` is a whole number, Python's or NumPy's, from 1 on."""
+    return isinstance(value, (int, np.integer)) and int(value) >= 1

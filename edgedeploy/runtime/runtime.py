@@ -9,7 +9,7 @@ import numpy as np
 
 from . import loading, manifest
 from . import preprocessing as pictures
-from .checking import checked
+from .checking import checked, is_count
 from .errors import UsageError
 from .loading import Loaded
 from .manifest import Manifest
@@ -251,10 +251,11 @@ class Runtime:
 
         Raises:
             TensorMismatchError: As `preprocess`.
-            UsageError: ``top`` is below 1, or as `preprocess`.
+            UsageError: ``top`` is no whole number from 1 on, or as `preprocess`.
         """
-        if top < 1:
-            raise UsageError(f"top is {top}, it must be 1 or more", fix="ask for 1 answer or more")
+        if not is_count(top):
+            problem = f"top is {top!r}, it must be a whole number, 1 or more"
+            raise UsageError(problem, fix="ask for 1 answer or more, e.g. top=5")
         output = self.infer(self.preprocess(frame, color))[0].reshape(-1)
         scores = output if self._manifest.softmax else _softmax(output)
         labels = self._manifest.labels or ()

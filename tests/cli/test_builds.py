@@ -14,8 +14,9 @@ from PIL import Image
 
 from edgedeploy.advice import Advice
 from edgedeploy.building import BuildResult
-from edgedeploy.cli import app, builds
+from edgedeploy.cli import app, build_specs, builds
 from edgedeploy.runtime import cpu, manifest
+from edgedeploy.runtime.trt_options import TrtOptions
 from tests.artifacts import write_artifact
 from tests.models import save, stem
 
@@ -83,6 +84,97 @@ def test_wrong_x86_gets_one_clear_error(
     assert words in printed.err
     assert printed.err.count("fix:") == 1
     assert not Path("build").exists()
+
+
+@pytest.mark.parametrize(
+    "backends", [["ort,openvino"], ["ort", "--backend", "openvino", "--backend=ort"]]
+)
+def test_several_backends_are_built_in_every_precision(
+    here: Path, capsys: pytest.CaptureFixture[str], backends: list[str]
+) -> None:
+    assert app.run(["build", "--backend", *backends, "--fp32", "--int8", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["artifacts"]
+    assert [artifact["path"] for artifact in found] == [
+        f"build/stem/{name}" for name in ("ort-fp32", "ort-int8", "openvino-fp32", "openvino-int8")
+    ]
+
+
+def test_a_precision_that_one_of_them_lacks_does_not_stop_the_rest_with_keep_going(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["build", "--backend", "ort,openvino", "--bf16", "--fp32", "--json"]
+    assert app.run(argv) == 4
+    assert "cannot build bf16" in json.loads(capsys.readouterr().out)["error"]["problem"]
+    assert app.run([*argv, "--keep-going"]) == 4
+    found = json.loads(capsys.readouterr().out)["artifacts"]
+    assert [one.get("path", one.get("subject")) for one in found] == [
+        "build/stem/ort-fp32",
+        "stem for ort bf16",
+        "build/stem/openvino-fp32",
+        "build/stem/openvino-bf16",
+    ]
+
+
+def test_each_backend_gets_the_options_that_are_its_own() -> None:
+    names = build_specs.backend_names(["trt,ort", "openvino", " trt "])
+    assert names == ["trt", "ort", "openvino"]
+    found = build_specs.specs(
+        names,
+        ["fp32", "int8"],
+        ov_device="GPU",
+        x86="vnni",
+        trt={"workspace_mb": 64, "dla_core": 0},
+        board=("jetson-orin-nx", None),
+    )
+    by_name = {(spec.backend, spec.precision.value): spec for spec in found}
+    assert {key for key, spec in by_name.items() if spec.ov_device == "GPU"} == {
+        ("openvino", "fp32"),
+        ("openvino", "int8"),
+    }
+    assert {key for key, spec in by_name.items() if spec.x86 == "vnni"} == {
+        ("ort", "int8"),
+        ("openvino", "int8"),
+    }
+    for key, spec in by_name.items():
+        assert (spec.target is not None) == (key[0] == "trt")
+        assert (spec.trt == TrtOptions()) == (key[0] != "trt")
+    assert by_name["trt", "int8"].trt.workspace_mb == 64
+    assert by_name["trt", "int8"].trt.batch == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--backend", "ort,openvno"], "no backend is called 'openvno'"),
+        (["--backend", "ort,"], "no backend is called ''"),
+        (["--backend", "ort,trt", "--ov-device", "GPU"], "--ov-device GPU is for OpenVINO, and"),
+        (["--backend", "ort,openvino", "--tune"], "--tune is for TensorRT, and backend 'ort' and"),
+        (["--backend", "ort", "--opt-level", "3"], "--opt-level is for TensorRT, and backend"),
+        (["--backend", "ort", "--device", "jetson-nano"], "a board was named, jetson-nano, for"),
+        (["--backend", "trt,ort", "--tune"], "--tune is about INT8, and fp32 was asked for"),
+    ],
+)
+def test_an_option_that_no_named_backend_takes_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str], argv: list[str], words: str
+) -> None:
+    assert app.run(["build", *argv]) == 2
+    assert words in capsys.readouterr().err
+    assert not Path("build").exists()
+
+
+def test_a_size_that_the_calibration_was_not_measured_at_is_told_with_who_says_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(stem(("N", 3, "H", "W")), here / "models" / "any.onnx")
+    calibrate = ["calibrate", "models/any.onnx", "--data", "images", "--resolution", "8"]
+    assert app.run([*calibrate, "--mean", "127.5", "--std", "127.5"]) == 0
+    asked = ["build", "models/any.onnx", "--backend", "ort", "--int8", "--resolution"]
+    assert app.run([*asked, "9"]) == 2
+    assert (
+        "any.onnx: the command line says 9x9, calib/any.json was measured at 8x8\n"
+        "  fix: leave --input-shape and --resolution out"
+    ) in capsys.readouterr().err
+    assert app.run([*asked, "8"]) == 0
 
 
 def test_line_says_how_many_layers_run_in_int8(

@@ -17,7 +17,9 @@ from PIL import Image
 
 from edgedeploy import __version__, images
 from edgedeploy.cli import app
+from edgedeploy.profiling import records
 from tests.models import save, stem
+from tests.profiling.documents import record
 
 MEAN_STD = ("--mean", "127.5", "--std", "127.5")
 
@@ -207,6 +209,42 @@ def test_sweep_keeps_going_past_a_bad_model(here: Path, capsys: pytest.CaptureFi
     assert code == 6
     assert document["artifacts"][0]["error"]["exit_code"] == 6
     assert document["artifacts"][1]["model"] == "stem"
+
+
+def test_calibrate_keeps_going_past_a_bad_model(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("models/broken.onnx").write_bytes(b"no")
+    calibrate = ("calibrate", "--data", "images", *MEAN_STD)
+    assert app.run([*calibrate]) == 6
+    assert not Path("calib").exists()
+    assert app.run([*calibrate, "--keep-going"]) == 6
+    said = capsys.readouterr()
+    assert "broken failed: models/broken.onnx is not an ONNX model" in said.err
+    assert "calib/stem.json" in said.out
+    code, document = _json(capsys, *calibrate, "--keep-going")
+    assert code == 6
+    broken, stem_again = document["calibrations"]
+    assert (broken["subject"], broken["error"]["exit_code"]) == ("broken", 6)
+    assert stem_again["up_to_date"]
+
+
+def test_report_goes_on_past_a_damaged_profile_of_a_folder_and_says_so(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = records.write(record(here / "artifact"), Path("profiles"))
+    broken = Path("profiles/broken.json")
+    broken.write_text("{")
+    for argv in (["report"], ["report", "profiles"], ["report", "profiles", str(kept)]):
+        assert app.run([*argv, "-o", "report.csv"]) == 1
+        said = capsys.readouterr()
+        assert "small" in said.out
+        assert said.err.startswith("skipped profiles/broken.json: profiles/broken.json is no JSON")
+        assert "written: report.csv" in said.err
+    assert app.run(["report", "profiles", str(broken)]) == 6
+    kept.unlink()
+    assert app.run(["report"]) == 6
+    assert "broken.json is no JSON" in capsys.readouterr().err
 
 
 def test_calibration_of_another_model_is_refused_with_both_digests(

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -256,9 +256,17 @@ def test_classify_says_what_is_wrong_with_a_frame(runtime: Runtime, name: str) -
         runtime.classify(frame)  # type: ignore[arg-type]  # that is the point
 
 
-def test_classify_refuses_arguments_that_mean_nothing(runtime: Runtime) -> None:
-    with pytest.raises(UsageError, match="top is 0, it must be 1 or more"):
-        runtime.classify(plain(0, 0, 0), top=0)
+@pytest.mark.parametrize("top", [0, -1, 2.5, 2.0, "3", None, np.array([1, 2])])
+def test_classify_refuses_a_number_of_answers_that_is_none(runtime: Runtime, top: Any) -> None:
+    with pytest.raises(UsageError, match=r"top is .*, it must be a whole number, 1 or more"):
+        runtime.classify(plain(0, 0, 0), top=top)
+
+
+def test_classify_takes_numpys_whole_numbers(runtime: Runtime) -> None:
+    assert len(runtime.classify(plain(0, 0, 0), top=np.int64(2))) == 2  # type: ignore[arg-type]  # so it comes out of arrays
+
+
+def test_classify_refuses_an_order_of_channels_that_there_is_not(runtime: Runtime) -> None:
     with pytest.raises(UnknownNameError, match="no order of channels is called 'gbr'"):
         runtime.classify(plain(0, 0, 0), color="gbr")
 

@@ -55,6 +55,8 @@ def test_every_wish_arrives() -> None:
 
 def test_a_probe_is_a_job_of_its_own() -> None:
     assert jobs.parse('{"job": "probe"}').job == ProbeJob()
+    asked = jobs.parse('{"job": "probe", "libraries": ["openvino"]}').job
+    assert asked == ProbeJob(libraries=("openvino",))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,8 @@ def test_a_probe_is_a_job_of_its_own() -> None:
         '{"job": ["profile"]}',
         '{"job": "profile"}',
         '{"job": "probe", "artifact": "x"}',
+        '{"job": "probe", "libraries": "openvino"}',
+        '{"job": "probe", "libraries": [1]}',
         line(speed=3),
         line(artifact=7),
         line(threads=0),
