@@ -16,6 +16,7 @@ from edgedeploy import __version__
 from edgedeploy.cli import (
     building,
     calibrations,
+    converting,
     deciding,
     deploying,
     machines,
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 training.register(app)
 making.register(app)
+converting.register(app)
 building.register(app)
 calibrations.register(app)
 deploying.register(app)

@@ -53,10 +53,11 @@ def _fold(graph: ir.Graph, convolution: ir.Node, norm: ir.Node) -> None:
     weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
     shift = beta + ((0.0 if bias is None else bias) - mean) * scale
     name = convolution.inputs[1].name or ""  # type: ignore[union-attr]  # its array was read above
+    dtype = np.asarray(array_of(convolution.inputs[1])).dtype
     convolution.resize_inputs(3)
     folded = (
-        add_constant(graph, f"{name}/folded", weight.astype(np.float32)),
-        add_constant(graph, f"{name}/folded_bias", shift.astype(np.float32)),
+        add_constant(graph, f"{name}/folded", weight.astype(dtype)),
+        add_constant(graph, f"{name}/folded_bias", shift.astype(dtype)),
     )
     for index, value in enumerate(folded, start=1):
         convolution.replace_input_with(index, value)

@@ -1,0 +1,144 @@
+"""Ranks for a budget of multiply-adds: the least error first, layer against layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgedeploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from edgedeploy.converting.layers import Layer
+
+Ranks = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One layer's way from a rank to a lower one; ``price`` is error added per work saved."""
+
+    price: float
+    layer: Layer
+    rank: int
+
+
+def descent(layers: Sequence[Layer], gains: Mapping[str, float]) -> list[Ranks]:
+    """Return ever cheaper choices of ranks, the untouched network first.
+
+    Every choice makes one layer cheaper than the last, the one with the smallest growth of the
+    expected error per multiply-add saved. A layer's expected error is its weights' error times its
+    gain; those of several layers add up in squares, as independent errors do.
+
+    Args:
+        layers: Those that may be decomposed.
+        gains: By layer, the error of the network's output per error of the layer's weights.
+    """
+    steps = [step for layer in layers for step in _steps(layer, gains[layer.name])]
+    found: list[Ranks] = [{}]
+    # sorted() is stable, and along one layer prices only rise
+    for step in sorted(steps, key=lambda step: step.price):
+        found.append({**found[-1], step.layer.name: step.rank})
+    return [_in_order(ranks, layers) for ranks in found]
+
+
+def within(
+    layers: Sequence[Layer], gains: Mapping[str, float], *, total: int, target: float
+) -> Ranks:
+    """Return ranks that leave at most a share of a network's multiply-adds.
+
+    Args:
+        layers: Those that may be decomposed, of known size.
+        gains: As for `descent`.
+        total: Multiply-adds of the whole network as it is.
+        target: Share of ``total`` that may remain.
+
+    Raises:
+        UsageError: Even rank 1 everywhere leaves more.
+    """
+    choices = descent(layers, gains)
+    for ranks in choices:
+        if remaining(layers, ranks, total) <= target * total:
+            return _spent(layers, gains, ranks, total=total, target=target)
+    least = remaining(layers, choices[-1], total) / total
+    raise UsageError(
+        f"--target-flops is {target:g}, and with rank 1 in all {len(layers)} layers that may be "
+        f"converted {least:.3f} of the multiply-adds remain",
+        fix=f"pass --target-flops {least + 0.0005:.3f} or more, or spare fewer layers: "
+        "--spare-first 0",
+    )
+
+
+def remaining(layers: Sequence[Layer], ranks: Mapping[str, int], total: int) -> int:
+    """Return a network's multiply-adds with these ranks; layers must be of known size."""
+    return total + sum(
+        (layer.multiply_adds(ranks[layer.name]) or 0) - (layer.multiply_adds(None) or 0)
+        for layer in layers
+        if layer.name in ranks
+    )
+
+
+def _steps(layer: Layer, gain: float) -> Iterator[_Step]:
+    """Yield one layer's steps down, one rank at a time.
+
+    Prices are those of the lower convex hull of error over work, so that they only rise; a rank
+    above the hull, on the way from one of its corners to the next, has the price of that way.
+    """
+    rank: int | None = None
+    lower = range(layer.saving_rank, 0, -1)
+    while lower:
+        prices = [(_price(layer, gain, rank, each), each) for each in lower]
+        price, chosen = min(prices)  # of equal prices the lowest rank
+        for each in range(lower[0], chosen - 1, -1):
+            yield _Step(price, layer, each)
+        rank, lower = chosen, range(chosen - 1, 0, -1)
+
+
+def _price(layer: Layer, gain: float, rank: int | None, lower: int) -> float:
+    added = _loss(layer, gain, lower) - _loss(layer, gain, rank)
+    return added / _saved(layer, rank, lower)
+
+
+def _loss(layer: Layer, gain: float, rank: int | None) -> float:
+    return float((gain * layer.weight_error(rank)) ** 2)
+
+
+def _saved(layer: Layer, rank: int | None, lower: int) -> int:
+    return (layer.multiply_adds(rank) or 0) - (layer.multiply_adds(lower) or 0)
+
+
+def _spent(
+    layers: Sequence[Layer],
+    gains: Mapping[str, float],
+    ranks: Ranks,
+    *,
+    total: int,
+    target: float,
+) -> Ranks:
+    """Raise ranks as long as the budget allows: the last step down often saves too much."""
+    ranks = dict(ranks)
+    while True:
+        room = target * total - remaining(layers, ranks, total)
+        raised = [
+            (-_price(layer, gains[layer.name], higher, ranks[layer.name]), number, higher)
+            for number, layer in enumerate(layers)
+            if layer.name in ranks
+            for higher in _higher(layer, ranks[layer.name])
+            if _saved(layer, higher, ranks[layer.name]) <= room
+        ]
+        if not raised:
+            return ranks
+        _, number, higher = min(raised)
+        if higher is None:
+            del ranks[layers[number].name]
+        else:
+            ranks[layers[number].name] = higher
+
+
+def _higher(layer: Layer, rank: int) -> tuple[int | None]:
+    return (rank + 1,) if rank < layer.saving_rank else (None,)
+
+
+def _in_order(ranks: Ranks, layers: Sequence[Layer]) -> Ranks:
+    return {layer.name: ranks[layer.name] for layer in layers if layer.name in ranks}

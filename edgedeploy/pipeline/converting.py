@@ -1,0 +1,69 @@
+"""Converting one model to a file of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgedeploy import model_file
+from edgedeploy.errors import UsageError
+from edgedeploy.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edgedeploy.converting.dac import Conversion
+    from edgedeploy.converting.request import DacRequest
+    from edgedeploy.images import ImageSet
+    from edgedeploy.model_file import ModelHints
+
+
+def convert(
+    path: Path,
+    request: DacRequest,
+    *,
+    hints: ModelHints,
+    images: ImageSet | None = None,
+    out: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Path, Conversion, bool]:
+    """Convert one model and write the result; see `edgedeploy.converting.dac.convert`.
+
+    Args:
+        path: The model.
+        request: Ranks or a budget.
+        hints: What the model's file does not say.
+        images: To measure on, unlabelled; None: noise.
+        out: File to write; None: ``<stem>_dac.onnx`` beside the model.
+        progress: Called with (layers done, layers in all).
+
+    Returns:
+        The file, what it holds, and whether it was there already with the same bytes.
+
+    Raises:
+        UsageError: ``out`` is the model itself, a folder, or no ``.onnx`` file.
+    """
+    from edgedeploy.converting import dac  # imports ONNX Runtime
+
+    target = out or path.with_name(f"{path.stem}_dac.onnx")
+    _check(path, target)
+    conversion = dac.convert(model_file.read(path, hints), request, images, progress=progress)
+    if target.is_file() and target.read_bytes() == conversion.data:
+        return target, conversion, True
+    write_atomically(target, conversion.data)
+    return target, conversion, False
+
+
+def _check(path: Path, target: Path) -> None:
+    if target.exists() and path.exists() and target.samefile(path):
+        raise UsageError(
+            f"{target} is the model that is to be converted",
+            fix=f"choose another file: -o {path.with_name(path.stem + '_dac.onnx')}",
+        )
+    if target.is_dir() or target.suffix != ".onnx":
+        raise UsageError(
+            f"-o is {target}, and the result is one .onnx file",
+            fix=f"pass the file's name: -o {target / f'{path.stem}_dac.onnx'}"
+            if target.is_dir()
+            else f"pass a name that ends in .onnx: -o {target}.onnx",
+        )

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgedeploy.converting import budget
+from edgedeploy.converting.layers import Layer
+from edgedeploy.converting.trials import outstanding
+
+
+def layer(name: str, *, out: int = 16, positions: int = 64, energies: list[float]) -> Layer:
+    shape = (out, 8, 3, 3)
+    return Layer(name=name, shape=shape, energies=np.array(energies), positions=positions)
+
+
+def geometric(name: str, ratio: float, **about: int) -> Layer:
+    return layer(name, energies=[ratio**i for i in range(9)], **about)
+
+
+LAYERS = [geometric("a", 0.5, positions=256), geometric("b", 0.2), geometric("c", 0.9)]
+TOTAL = 1_000_000
+GAINS = st.lists(st.floats(0.01, 100), min_size=3, max_size=3).map(
+    lambda gains: dict(zip("abc", gains, strict=True))
+)
+
+
+def test_work_changes_by_the_factor_of_the_paper() -> None:
+    found = LAYERS[0]
+    for rank in range(1, 10):
+        factor = rank * (1 / 9 + 1 / 16)
+        assert found.multiply_adds(rank) == pytest.approx(factor * 256 * 8 * 16 * 9)
+        assert (factor < 1) == (rank <= found.saving_rank)
+
+
+def test_a_weight_error_is_the_root_of_what_is_left_out() -> None:
+    found = layer("a", energies=[3.0, 1.0, 0.0])
+    assert [found.weight_error(rank) for rank in (None, 1, 2, 3)] == [0.0, 0.5, 0.0, 0.0]
+    assert layer("zero", energies=[0.0] * 9).weight_error(1) == 0.0
+
+
+@given(gains=GAINS)
+def test_each_choice_is_cheaper_than_the_last(gains: dict[str, float]) -> None:
+    choices = budget.descent(LAYERS, gains)
+    work = [budget.remaining(LAYERS, ranks, TOTAL) for ranks in choices]
+    assert work == sorted(set(work), reverse=True)
+    assert choices[0] == {}
+    assert choices[-1] == {"a": 1, "b": 1, "c": 1}
+
+
+@given(gains=GAINS, target=st.floats(0.4, 0.99))
+def test_a_budget_is_kept_and_no_room_for_a_rank_is_left(
+    gains: dict[str, float], target: float
+) -> None:
+    total = sum(one.multiply_adds(None) or 0 for one in LAYERS)
+    ranks = budget.within(LAYERS, gains, total=total, target=target)
+    work = budget.remaining(LAYERS, ranks, total)
+    assert work <= target * total
+    for name, rank in ranks.items():
+        if rank < LAYERS["abc".index(name)].saving_rank:
+            raised = {**ranks, name: rank + 1}
+            assert budget.remaining(LAYERS, raised, total) > target * total
+
+
+def test_a_sensitive_layer_is_left_alone_as_long_as_others_can_save() -> None:
+    twins = [geometric("first", 0.5), geometric("second", 0.5)]
+    total = sum(one.multiply_adds(None) or 0 for one in twins)
+    ranks = budget.within(twins, {"first": 50.0, "second": 1.0}, total=total, target=0.7)
+    assert list(ranks) == ["second"]
+
+
+def test_only_first_layers_that_stand_out_are_spared() -> None:
+    layers = [geometric(name, 0.5) for name in "abcde"]
+    gains = dict(zip("abcde", (9.0, 5.0, 1.0, 8.0, 1.1), strict=True))
+    assert outstanding(layers, gains) == ()  # the median is 5
+    gains |= {"b": 3.0, "d": 1.0}
+    assert outstanding(layers, gains) == ("a", "b")
+    assert outstanding(layers[:1], gains) == ()

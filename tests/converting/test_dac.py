@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from edgedeploy import model_file
+from edgedeploy.converting import dac
+from edgedeploy.converting.request import DacRequest, RankRule
+from edgedeploy.errors import UsageError
+from edgedeploy.graph.qdq import quantise
+from edgedeploy.graph.shapes import fix_size
+from edgedeploy.graph.tensors import activations
+from edgedeploy.types import QdqStyle
+from tests.converting.networks import LAYERS, draw_images, saved, vgg
+from tests.graph.networks import block, pictures, ranges, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def rank(*texts: str, **more: Any) -> DacRequest:
+    return DacRequest(rank=RankRule.parse(texts), threads=1, **more)
+
+
+def loaded(conversion: dac.Conversion) -> ir.Model:
+    return ir.serde.deserialize_model(onnx.ModelProto.FromString(conversion.data))
+
+
+def notes(conversion: dac.Conversion) -> str:
+    return "\n".join(conversion.notes)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_full_rank_answers_as_the_model_did(tmp_path: Path, *, norm: bool) -> None:
+    model = vgg(norm=norm)
+    before = run(model, pictures())
+    found = dac.convert(saved(model, tmp_path / "vgg.onnx"), rank("8,b/conv=9,c/conv=9"))
+    np.testing.assert_allclose(run(loaded(found), pictures()), before, atol=1e-4)
+    assert found.measured is not None
+    assert found.measured.output_error < 1e-5
+    assert found.measured.inputs == "8 pictures of noise"
+    onnx.checker.check_model(onnx.ModelProto.FromString(found.data), full_check=True)
+
+
+def test_the_same_conversion_gives_the_same_bytes(tmp_path: Path) -> None:
+    model = saved(vgg(), tmp_path / "vgg.onnx")
+    first, second = (dac.convert(model, DacRequest(target_flops=0.6, threads=1)) for _ in range(2))
+    assert first.data == second.data
+
+
+def test_a_named_rank_converts_that_layer_only(tmp_path: Path) -> None:
+    found = dac.convert(saved(vgg(), tmp_path / "vgg.onnx"), rank("b/conv=3"))
+    assert found.choice.ranks == {"b/conv": 3}
+    names = [node.name for node in loaded(found).graph]
+    assert "b/conv/dac_depthwise" in names
+    assert {"a/conv", "c/conv"} <= set(names)
+
+
+def test_multiply_adds_are_those_of_the_written_graph(tmp_path: Path) -> None:
+    found = dac.convert(saved(vgg(), tmp_path / "vgg.onnx"), rank("2"))
+    # positions × inputs × rank × (k² + outputs), then the classifier
+    a, b, c = 256 * 3 * 2 * (9 + 8), 64 * 8 * 2 * (9 + 16), 64 * 16 * 2 * (9 + 16)
+    assert found.multiply_adds == a + b + c + 64
+    assert found.network.multiply_adds == 256 * 216 + 64 * 1152 + 64 * 2304 + 64
+
+
+@pytest.mark.parametrize("target", [0.35, 0.5, 0.9])
+def test_a_target_of_multiply_adds_is_kept(tmp_path: Path, target: float) -> None:
+    request = DacRequest(target_flops=target, spare_first=0, threads=1)
+    found = dac.convert(saved(vgg(), tmp_path / "vgg.onnx"), request)
+    assert found.multiply_adds is not None
+    assert found.network.multiply_adds is not None
+    share = found.multiply_adds / found.network.multiply_adds
+    assert target - 0.12 < share <= target
+
+
+def test_a_target_out_of_reach_says_what_is_in_reach(tmp_path: Path) -> None:
+    request = DacRequest(target_flops=0.05, spare_first=0, threads=1)
+    model = saved(vgg(), tmp_path / "vgg.onnx")
+    with pytest.raises(
+        UsageError, match=r"--target-flops is 0.05, and with rank 1 .* 0.18"
+    ) as said:
+        dac.convert(model, request)
+    least = float(said.value.fix.split()[2])
+    dac.convert(model, DacRequest(target_flops=least, spare_first=0, threads=1))
+
+
+def test_an_error_budget_is_kept_and_used(tmp_path: Path) -> None:
+    model = saved(vgg(), tmp_path / "vgg.onnx")
+    small, large = (
+        dac.convert(model, DacRequest(max_error=most, spare_first=0, threads=1))
+        for most in (0.2, 0.5)
+    )
+    assert small.measured is not None
+    assert large.measured is not None
+    assert 0.0 < small.measured.output_error <= 0.2 < large.measured.output_error <= 0.5
+    assert (large.multiply_adds or 0) < (small.multiply_adds or 0)
+
+
+def test_an_error_budget_that_nothing_keeps_is_refused(tmp_path: Path) -> None:
+    model = saved(vgg(), tmp_path / "vgg.onnx")
+    with pytest.raises(UsageError, match=r"1e-06, and the output errs by 0\.\d+ with b/conv at"):
+        dac.convert(model, DacRequest(max_error=1e-6, spare_first=0))
+
+
+def test_the_first_layers_are_spared_unless_named(tmp_path: Path) -> None:
+    model = saved(vgg(), tmp_path / "vgg.onnx")
+    found = dac.convert(model, rank("3", spare_first=2))
+    assert found.choice.ranks == {"c/conv": 3}
+    assert "left as they are (asked for): a/conv, b/conv" in notes(found)
+    named = dac.convert(model, rank("3,a/conv=5", spare_first=2))
+    assert named.choice.ranks == {"a/conv": 5, "c/conv": 3}
+    with pytest.raises(UsageError, match="every layer that could be converted is left"):
+        dac.convert(model, rank("3", spare_first=3))
+
+
+def test_a_rank_that_does_not_save_is_told(tmp_path: Path) -> None:
+    found = dac.convert(saved(vgg(), tmp_path / "vgg.onnx"), rank("8,b/conv=5,c/conv=9"))
+    assert "rank 9 makes c/conv dearer: 1.56 times its multiply-adds; rank 5 or lower" in notes(
+        found
+    )
+    assert "b/conv" not in notes(found)
+
+
+def test_ranks_out_of_range_are_refused_with_both_values(tmp_path: Path) -> None:
+    model = saved(vgg(), tmp_path / "vgg.onnx")
+    with pytest.raises(UsageError, match="rank 0 was asked for, and b/conv has 1 to 9"):
+        dac.convert(model, rank("b/conv=0"))
+    with pytest.raises(UsageError, match="rank 9 was asked for, and a/conv has 1 to 8") as said:
+        dac.convert(model, rank("9"))
+    assert said.value.fix.endswith("--rank 9,a/conv=8")
+
+
+def test_an_unknown_layer_lists_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no convertible layer is called 'conv1'") as said:
+        dac.convert(saved(vgg(), tmp_path / "vgg.onnx"), rank("conv1=2"))
+    assert said.value.fix == f"use one of: {', '.join(LAYERS)}"
+
+
+def test_a_mobilenet_is_told_that_only_its_first_layer_can_be_converted(tmp_path: Path) -> None:
+    found = dac.convert(saved(block(), tmp_path / "block.onnx"), rank("4"))
+    assert "only stem/conv can be converted: of 6 convolutions 4 are 1×1 and 1 are" in notes(found)
+    path = tmp_path / "again.onnx"
+    path.write_bytes(found.data)
+    with pytest.raises(UsageError, match="nothing to convert: of its 7 convolutions 5 are 1×1"):
+        dac.convert(model_file.read(path), rank("4"))
+
+
+def test_a_quantised_model_is_refused(tmp_path: Path) -> None:
+    model = vgg()
+    fix_size(model, None)
+    quantise(model, ranges(activations(model)), QdqStyle.U8)
+    with pytest.raises(UsageError, match="is quantised already: it has QuantizeLinear") as said:
+        dac.convert(saved(model, tmp_path / "q.onnx"), rank("4"))
+    assert "convert the float model, then calibrate" in said.value.fix
+
+
+def test_metadata_stay_and_say_what_was_done(tmp_path: Path) -> None:
+    labels = ["w", "x", "y", "z"]
+    source = saved(vgg(), tmp_path / "vgg.onnx", labels=labels, base_resolution=32)
+    (tmp_path / "vgg.json").write_text(json.dumps({"side": [16, 16], "labels": ["old"] * 4}))
+    found = dac.convert(source, rank("4,c/conv=keep"))
+    path = tmp_path / "vgg_dac.onnx"
+    path.write_bytes(found.data)
+    again = model_file.read(path)
+    assert again.labels == ("w", "x", "y", "z")
+    assert again.base_resolution == 32
+    assert again.preprocessing == source.preprocessing
+    assert again.side == (16, 16)
+    about = json.loads(loaded(found).metadata_props["edgedeploy.converted"])
+    assert about == {
+        "method": "dac",
+        "ranks": {"a/conv": 4, "b/conv": 4},
+        "source_sha256": source.sha256,
+        "bias_correction": None,
+    }
+    twice = dac.convert(again, rank("c/conv=2"))
+    about = json.loads(loaded(twice).metadata_props["edgedeploy.converted"])
+    assert about["ranks"] == {"c/conv": 2}
+    assert about["earlier"]["source_sha256"] == source.sha256
+
+
+def test_images_correct_the_means_and_lower_the_error(tmp_path: Path) -> None:
+    model = saved(vgg(), tmp_path / "vgg.onnx")
+    images = draw_images(tmp_path / "images")
+    found = dac.convert(model, rank("1"), images)
+    assert found.measured is not None
+    assert found.measured.inputs == "12 images"
+    assert found.measured.uncorrected_error is not None
+    assert found.measured.output_error < found.measured.uncorrected_error / 2
+    assert found.measured.agreement is not None
+    about = json.loads(loaded(found).metadata_props["edgedeploy.converted"])
+    assert about["bias_correction"] == {"images": 12, "digest": images.digest()}
+    plain = dac.convert(model, rank("1", correct_bias=False), images)
+    assert plain.measured is not None
+    assert plain.measured.uncorrected_error is None
+    assert plain.measured.output_error == found.measured.uncorrected_error
+    with pytest.raises(UsageError, match="there are no images"):
+        dac.convert(model, rank("1", correct_bias=True))
+
+
+def test_without_a_size_ranks_work_and_budgets_ask_for_one(tmp_path: Path) -> None:
+    model = vgg()
+    model.graph.inputs[0].shape = ir.Shape(["n", 3, "h", "w"])
+    source = saved(model, tmp_path / "vgg.onnx")
+    found = dac.convert(source, rank("4"))
+    assert (found.measured, found.multiply_adds) == (None, None)
+    with pytest.raises(UsageError, match="takes images of any size, and measuring needs one"):
+        dac.convert(source, DacRequest(target_flops=0.5))
+    with pytest.raises(UsageError, match="takes images of any size, and --data needs one"):
+        dac.convert(source, rank("4"), draw_images(tmp_path / "images", 1))
+
+
+def test_images_of_a_model_without_preprocessing_are_refused(tmp_path: Path) -> None:
+    source = saved(vgg(), tmp_path / "vgg.onnx", preprocess=None)
+    with pytest.raises(UsageError, match="does not say how its images are preprocessed"):
+        dac.convert(source, rank("4"), draw_images(tmp_path / "images", 1))
+    assert dac.convert(source, rank("4")).measured is not None
+
+
+def test_a_softmax_at_the_end_hides_no_error(tmp_path: Path) -> None:
+    plain, ending = (
+        dac.convert(saved(vgg(softmax=softmax), tmp_path / f"{softmax}.onnx"), rank("2"))
+        for softmax in (False, True)
+    )
+    assert plain.measured is not None
+    assert ending.measured == plain.measured
+
+
+def test_old_files_with_initialisers_among_the_inputs_are_converted(tmp_path: Path) -> None:
+    model = vgg()
+    before = run(model, pictures())
+    model.graph.inputs.extend(model.graph.initializers.values())
+    model.ir_version = 3
+    found = dac.convert(saved(model, tmp_path / "old.onnx"), rank("8,b/conv=9,c/conv=9"))
+    assert [value.name for value in loaded(found).graph.inputs] == ["image"]
+    np.testing.assert_allclose(run(loaded(found), pictures()), before, atol=1e-4)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from edgedeploy.converting import feeding, means, running
+from edgedeploy.errors import FileError
+from edgedeploy.graph import dac
+from edgedeploy.runtime.preprocessing import Preprocessing
+from tests.converting.networks import LAYERS, vgg
+from tests.graph.networks import pictures, producers, run
+
+ONE_BY_ONE = tuple(np.split(pictures(), 4))
+
+
+def outputs(model: ir.Model, name: str) -> np.ndarray:
+    """A tensor inside, of all pictures."""
+    seen = model.clone()
+    seen.graph.outputs[:] = [producers(seen)[name].outputs[0]]
+    result: np.ndarray = run(seen, pictures())
+    return result
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+def test_channel_means_are_those_of_the_tensors(opset: int) -> None:
+    model = vgg(opset=opset)
+    found = running.channel_means(model, {"a/conv": 4, "c/conv": 4}, ONE_BY_ONE, 1)
+    for name, mean in found.items():
+        wanted = outputs(model, name).mean(axis=(0, 2, 3))
+        np.testing.assert_allclose(mean, wanted, atol=1e-5)
+
+
+def test_corrected_biases_give_the_means_back_through_the_whole_network() -> None:
+    model = vgg()
+    changed = model.clone()
+    dac.decompose(changed, dict.fromkeys(LAYERS, 1))
+    before = outputs(model, "c/conv").mean(axis=(0, 2, 3))
+    assert np.abs(outputs(changed, "c/conv").mean(axis=(0, 2, 3)) - before).max() > 0.05
+    done: list[tuple[int, int]] = []
+    means.correct_biases(
+        model, changed, LAYERS, ONE_BY_ONE, threads=1, progress=lambda *step: done.append(step)
+    )
+    for name in LAYERS:
+        wanted = outputs(model, name).mean(axis=(0, 2, 3))
+        np.testing.assert_allclose(outputs(changed, name).mean(axis=(0, 2, 3)), wanted, atol=1e-5)
+    assert done == [(1, 3), (2, 3), (3, 3)]
+    assert "a/b" not in changed.graph.initializers
+    assert producers(changed)["a/conv"].inputs[2].name == "a/conv/dac_pointwise/bias"  # type: ignore[union-attr]  # it has one now
+
+
+def test_a_layer_without_a_bias_gets_one() -> None:
+    model = vgg()
+    producers(model)["b/conv"].resize_inputs(2)
+    changed = model.clone()
+    dac.decompose(changed, {"b/conv": 1})
+    means.correct_biases(model, changed, ["b/conv"], ONE_BY_ONE, threads=1)
+    wanted = outputs(model, "b/conv").mean(axis=(0, 2, 3))
+    found = outputs(changed, "b/conv").mean(axis=(0, 2, 3))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_answers_that_are_not_finite_are_refused() -> None:
+    model = vgg()
+    weight = model.graph.initializers["classifier/w"]
+    weight.const_value = ir.tensor(np.full((4, 16, 1, 1), np.inf, np.float32), name=weight.name)
+    with pytest.raises(FileError, match="logits has values that are not finite"):
+        running.answers(model, ONE_BY_ONE, 1)
+
+
+def test_noise_is_the_same_every_time_and_as_bright_as_pictures() -> None:
+    rule = Preprocessing(mean=(0.0,) * 3, std=(1.0,) * 3)
+    first, again = (np.concatenate(feeding.noise((20, 13), rule)) for _ in range(2))
+    assert first.shape == (8, 3, 20, 13)
+    np.testing.assert_array_equal(first, again)
+    assert 0 <= first.min() < 20
+    assert 235 < first.max() <= 255
+    assert first.mean() == pytest.approx(127.5, abs=3)
+
+
+def test_noise_for_an_unknown_rule_has_mean_0_and_deviation_1() -> None:
+    found = np.concatenate(feeding.noise((16, 16), None))
+    assert found.mean() == pytest.approx(0.0, abs=1e-6)
+    assert found.std() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_noise_has_coarse_parts_too() -> None:
+    found = np.concatenate(feeding.noise((32, 32), None)).astype(np.float64)
+    blocks = found.reshape(8, 3, 4, 8, 4, 8).mean(axis=(3, 5))
+    assert blocks.std() > 0.4  # of white noise it would be 1/8
