@@ -1,4 +1,4 @@
-"""What runs on a board besides the worker: four scripts for any POSIX ``sh``.
+"""What runs on a board besides the worker: five scripts for any POSIX ``sh``.
 
 They hold no ' and no comment, for they travel as one line (`ssh.Ssh.argv`). The board needs what
 `HOLD` looks for, GNU's or BusyBox's. No time of the board is compared with anything: a Jetson Nano
@@ -28,6 +28,11 @@ clean() {
   if [ -n "$dir" ]; then
     worker=$(cat "$dir/worker" 2>/dev/null);
     if is "$worker" edgedeploy.worker; then kill -9 "$worker"; fi;
+    guard=$(cat "$dir/guard" 2>/dev/null); waits=0;
+    if is "$guard" edgedeploy.worker; then kill "$guard" 2>/dev/null; fi;
+    while is "$guard" edgedeploy.worker && [ "$waits" -lt 120 ]; do
+      sleep 1; waits=$((waits + 1));
+    done;
     rm -rf "$dir" 2>/dev/null || { sleep 1; rm -rf "$dir"; };
   fi;
   [ "$(readlink "$lock")" != "$me" ] || rm -f "$lock";
@@ -75,6 +80,14 @@ case "$2" in /*) python=$2;; */*) python=$PWD/$2;; *) python=$2;; esac;
 cd "$1" || exit; unset PYTHONHOME; PYTHONPATH=$1; TMPDIR=$1; export PYTHONPATH TMPDIR;
 exec 3<&0; echo "edgedeploy-says begin";
 "$python" -m edgedeploy.worker <&3 3<&- & worker=$!; echo "$worker" > worker; wait "$worker"
+"""
+
+# Run the worker that sets power modes: it ends by itself, after it has put the first one back, and
+# HOLD waits for that. Our folder may be gone by then. $1: the folder; $2: Python
+GUARD = """
+case "$2" in /*) python=$2;; */*) python=$PWD/$2;; *) python=$2;; esac;
+cd "$1" || exit; unset PYTHONHOME; PYTHONPATH=$1; export PYTHONPATH;
+echo "$$" > guard; cd /; echo "edgedeploy-says begin"; exec "$python" -m edgedeploy.worker
 """
 
 BEGIN = MARK + b" begin"

@@ -21,21 +21,31 @@ def lines(stream: IO[bytes], timeout_s: float) -> Iterator[bytes]:
     """
     said: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(stream, said), daemon=True).start()
-    return _taken(said, timeout_s)
+    return _Lines(said, timeout_s)
 
 
-def _taken(said: queue.SimpleQueue[bytes | None], timeout_s: float) -> Iterator[bytes]:
-    while True:
+class _Lines:
+    """No generator, for that could not go on after Ctrl-C."""
+
+    def __init__(self, said: queue.SimpleQueue[bytes | None], timeout_s: float) -> None:
+        self._said = said
+        self._timeout_s = timeout_s
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> bytes:
         try:
-            line = said.get(timeout=timeout_s)
+            line = self._said.get(timeout=self._timeout_s)
         except queue.Empty:
             raise MeasurementError(
-                f"the worker has said nothing for {timeout_s:g} s",
+                f"the worker has said nothing for {self._timeout_s:g} s",
                 fix="give it more time, or look whether another process holds the device",
             ) from None
         if line is None:
-            return
-        yield line
+            self._said.put(None)  # it stays ended
+            raise StopIteration
+        return line
 
 
 def _read(stream: IO[bytes], said: queue.SimpleQueue[bytes | None]) -> None:

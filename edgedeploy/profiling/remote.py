@@ -48,6 +48,11 @@ class Board:
     _hold: Hold
 
     @property
+    def host(self) -> str:
+        """How ssh is told to reach it."""
+        return self._ssh.host
+
+    @property
     def reachable(self) -> bool:
         """Whether the connection still stands."""
         return self._hold.connection.poll() is None
@@ -114,6 +119,10 @@ class Board:
             )
         except EdgeDeployError as error:
             raise type(error)(f"on {self._ssh.host}: {error.problem}", fix=error.fix) from error
+
+    def guardian_argv(self) -> list[str]:
+        """Return what starts a worker that outlives the connection, to put things back."""
+        return self._ssh.argv(scripts.GUARD, self._hold.folder, self._python)
 
     def _died(self, code: int, phase: str, words: str) -> EdgeDeployError:
         if code != ssh.LOST:

@@ -51,6 +51,10 @@ _EVENTS = {
     "progress": ("runs", "seconds"),
     "result": ("result",),
     "error": ("problem", "fix", "exit_code"),
+    "modes": ("modes", "first", "locked"),
+    "mode": ("mode",),
+    "set": ("before", "settled"),
+    "refused": ("problem", "fix", "exit_code"),
 }
 START = "start"
 _GOODBYE_S = 5.0
@@ -118,7 +122,7 @@ def converse(
                 _let_go(process)
                 return dict(event["result"])
             if event["event"] == "error":
-                raise _translated(event)
+                raise translated(event)
             phase = event.get("phase", phase)
             on_event(event)
         raise (died or ended)(process.wait(), phase, tail(stderr))
@@ -205,11 +209,11 @@ def _events(
         said = itertools.islice(
             itertools.dropwhile(lambda line: line.rstrip() != begin, said), 1, None
         )
-    yield from map(_event, said)
+    yield from map(read_event, said)
 
 
-def _event(line: bytes) -> dict[str, Any]:
-    """Read one line.
+def read_event(line: bytes) -> dict[str, Any]:
+    """Read one line that a worker printed.
 
     Raises:
         MeasurementError: It is not one of the protocol.
@@ -236,7 +240,8 @@ def _let_go(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=_GOODBYE_S)
 
 
-def _translated(event: Mapping[str, Any]) -> EdgeDeployError:
+def translated(event: Mapping[str, Any]) -> EdgeDeployError:
+    """Return the error that a worker tells of, in the class of its exit code."""
     kind = _ERRORS.get(int(event["exit_code"]), EdgeDeployError)
     return kind(str(event["problem"]), fix=str(event["fix"]))
 
