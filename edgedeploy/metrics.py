@@ -64,6 +64,8 @@ _ALL = (
     Metric(
         "int8_layers", "int8 layers", quantities.COUNT, "artifact.runs.int8", more_is_better=True
     ),
+    Metric("multiply_adds", "multiply-adds", quantities.WORK, "cost.multiply_adds", scale=1e-6),
+    Metric("parameters", "parameters", quantities.WORK, "cost.parameters", scale=1e-6),
     Metric("agreement", "agreement", quantities.SHARE, "accuracy.agreement", more_is_better=True),
     Metric("top1", "top-1", quantities.SHARE, "accuracy.top1", more_is_better=True),
     Metric("peak_rss", "peak RSS", quantities.SIZE, "memory_mb.peak_rss"),

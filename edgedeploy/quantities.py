@@ -52,6 +52,7 @@ SIZE = Dimension(
 SHARE = Dimension("share", "", {"": 1.0, "%": 0.01}, "0.60 or 60%")
 RATE = Dimension("rate", "fps", {"": 1.0, "fps": 1.0}, "30")
 COUNT = Dimension("count", "", {"": 1.0}, "27")
+WORK = Dimension("work", "M", {"": 1e-6, "k": 1e-3, "M": 1.0, "G": 1e3}, "569M")
 
 
 def parse(text: str, dimension: Dimension, *, name: str) -> float:

@@ -29,6 +29,7 @@ def test_values_come_in_the_unit_of_their_metric(tmp_path: Path) -> None:
     assert read(tmp_path, "top1", accuracy={"top1": 0.61}).value == 0.61
     assert read(tmp_path, "energy", energy_mj_per_inference=3).value == 3
     assert read(tmp_path, "fps", throughput_ips=30).value == 30
+    assert read(tmp_path, "multiply_adds", cost={"multiply_adds": 569_000_000}).value == 569
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edgedeploy import quantities
 from edgedeploy.errors import UsageError
-from edgedeploy.quantities import COUNT, ENERGY, RATE, SHARE, SIZE, TIME, Dimension
+from edgedeploy.quantities import COUNT, ENERGY, RATE, SHARE, SIZE, TIME, WORK, Dimension
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,8 @@ from edgedeploy.quantities import COUNT, ENERGY, RATE, SHARE, SIZE, TIME, Dimens
         ("1", SHARE, 1),
         ("30", RATE, 30),
         ("30fps", RATE, 30),
+        ("0.5G", WORK, 500),
+        ("250000", WORK, 0.25),
     ],
 )
 def test_an_amount_is_kept_in_one_unit(text: str, dimension: Dimension, amount: float) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from edgedeploy import __version__
 from edgedeploy.cli import (
+    analyses,
     building,
     calibrations,
     converting,
@@ -46,6 +47,7 @@ app = typer.Typer(
 training.register(app)
 making.register(app)
 converting.register(app)
+analyses.register(app)
 building.register(app)
 calibrations.register(app)
 deploying.register(app)

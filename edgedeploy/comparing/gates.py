@@ -26,6 +26,7 @@ _UNITS = {
     "size": ("%", "MB"),
     "share": ("points",),
     "count": ("",),
+    "work": ("%", "M"),
 }
 _EXAMPLES = {"%": "+5%", "points": "-0.5points", "": "-2"}
 
@@ -92,7 +93,7 @@ def parse(text: str) -> Gate:
     metric = METRICS[name]
     units = _UNITS[metric.dimension.name]
     example = f"'{name} {operator} {_example(units[0], operator)}'"
-    if unit not in units:
+    if unit not in units and (unit or float(digits) != 0):  # nothing is nothing in any unit
         known = " or ".join(one or "no unit" for one in units)
         wrong = f"the unit {unit!r}" if unit else "no unit"
         raise UsageError(

@@ -24,6 +24,8 @@ COMPARED = (
     "energy",
     "size",
     "int8_layers",
+    "multiply_adds",
+    "parameters",
     "agreement",
     "top1",
     "peak_rss",

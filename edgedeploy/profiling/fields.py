@@ -57,7 +57,7 @@ def _is_options(value: object) -> bool:
     )
 
 
-def _is_bounds(value: object) -> bool:
+def _is_amounts(value: object) -> bool:
     return isinstance(value, dict) and all(
         bound is None or _is_amount(bound) for bound in value.values()
     )
@@ -130,6 +130,7 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "artifact.precision": _is_text,
     "artifact.sha256": _is_text,
     "artifact.size_bytes": _is_amount,
+    "cost": _or_absent(_or_none(_is_amounts)),
     "device.name": _is_text,
     "device.model": _or_none(_is_text),
     "environment": _is_mapping,
@@ -142,7 +143,7 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     **{f"latency_ms.{key}": _is_amount for key in ("p50", "mean", "std", "min", "max")},
     **{f"latency_ms.{key}": _or_none(_is_amount) for key in ("p90", "p95", "p99", "p99_9")},
     **{f"latency_ms.{key}": _or_absent(_or_none(_is_amount)) for key in ("p97", "jitter")},
-    "latency_ms.bounds": _or_absent(_is_bounds),
+    "latency_ms.bounds": _or_absent(_is_amounts),
     "latency_ms.count": _is_positive_count,
     "throughput_ips": _or_none(_is_amount),
     "cold_start_ms.load": _is_amount,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedeploy import devices, stats
 from edgedeploy.errors import UsageError
-from edgedeploy.profiling import accuracy, deriving, layers, settings, worker_process
+from edgedeploy.profiling import accuracy, costs, deriving, layers, settings, worker_process
 from edgedeploy.runtime import manifest as manifests
 
 if TYPE_CHECKING:
@@ -152,7 +152,9 @@ def profile(
     record = deriving.record(
         result, manifest, known, scenario=spec.scenario, options=spec.options()
     )
-    return layers.add(record, result, manifest, artifact) if spec.layers else record
+    counted = costs.read(artifact, manifest.engine, result["input_shape"])
+    record = costs.add(record, counted)
+    return layers.add(record, result, counted) if spec.layers else record
 
 
 def _job(artifact: Path, spec: ProfileSpec) -> dict[str, Any]:

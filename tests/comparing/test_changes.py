@@ -107,8 +107,14 @@ def test_what_no_noise_touches_is_compared_as_it_is(tmp_path: Path) -> None:
         "artifact__runs": {"int8": 20, "float32": 8},
         "accuracy": {"top1": 0.8715},
         "artifact__size_bytes": 1_000_000,
+        "cost": {"multiply_adds": 3_000_000, "parameters": None},
+        "reasons": {"cost.parameters": "no graph"},
     }
+    before["cost"] = {"multiply_adds": 3_200_000, "parameters": 1}
     found = compared(tmp_path, after, before)
+    assert change(found, "multiply_adds").word == "less"
+    assert change(found, "multiply_adds").ratio == pytest.approx(3 / 3.2)
+    assert change(found, "parameters").reason == "B: no graph"
     assert change(found, "int8_layers").word == "fewer"
     assert change(found, "top1").word == "lower"
     assert change(found, "size").word == "larger"

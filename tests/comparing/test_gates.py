@@ -33,6 +33,10 @@ def state(
         ("size > 0MB", "size", True, 0.0, False),
         ("peak_rss > +10MB", "peak_rss", True, 10.0, False),
         ("int8_layers < -2", "int8_layers", False, -2.0, False),
+        ("multiply_adds > 0", "multiply_adds", True, 0.0, False),
+        ("parameters > +1.5%", "parameters", True, 0.015, True),
+        ("multiply_adds > +20M", "multiply_adds", True, 20.0, False),
+        ("p99 > 0", "p99", True, 0.0, False),
         ("top1 < -0.5points", "top1", False, -0.005, False),
         ("agreement < 0points", "agreement", False, 0.0, False),
     ],
@@ -112,6 +116,24 @@ def test_a_limit_that_is_met_exactly_is_kept_to(tmp_path: Path) -> None:
     assert state(tmp_path, "top1 < -0.4points", after, before) == "failed"
     assert state(tmp_path, "int8_layers < -2", after, before) == "passed"
     assert state(tmp_path, "int8_layers < -1", after, before) == "failed"
+
+
+def test_work_is_counted_to_the_last_multiply_add(tmp_path: Path) -> None:
+    before = {"cost": {"multiply_adds": 568_740_352, "parameters": 4_231_976}}
+    after = {"cost": {"multiply_adds": 568_740_353, "parameters": 4_231_976}}
+    assert state(tmp_path, "multiply_adds > 0", after, before) == "failed"
+    assert state(tmp_path, "multiply_adds > 0", before, before) == "passed"
+    assert state(tmp_path, "multiply_adds > 0", before, after) == "passed"
+    assert state(tmp_path, "multiply_adds > +1%", after, before) == "passed"
+    assert state(tmp_path, "parameters > 0", after, before) == "passed"
+    busy = {"verdict": {"level": "suspect", "reasons": ["busy"]}}
+    assert state(tmp_path, "multiply_adds > 0", after | busy, before) == "failed"
+
+
+def test_work_of_a_profile_from_before_it_was_counted_cannot_be_told(tmp_path: Path) -> None:
+    known = {"cost": {"multiply_adds": 1, "parameters": 1}}
+    (outcome,) = gates.judge(compared(tmp_path, known, {}), [gates.parse("multiply_adds > 0")])
+    assert (outcome.state, outcome.reason) == ("cannot tell", "A: not in the profile")
 
 
 def test_a_share_of_nothing_cannot_be_told(tmp_path: Path) -> None:

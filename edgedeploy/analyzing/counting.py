@@ -1,0 +1,84 @@
+"""A model's file in, what each of its layers costs out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgedeploy import model_file
+from edgedeploy.errors import FileError, UsageError
+from edgedeploy.graph import cost, operations
+from edgedeploy.graph.kinds import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edgedeploy.graph.cost import Cost
+    from edgedeploy.model_file import ModelHints
+    from edgedeploy.types import OnnxModel
+
+COUNTS = ("multiply_adds", "parameters", "memory_access_bytes")
+"""What is counted of each layer, and summed; attributes of `cost.Cost`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What one image costs in one model.
+
+    Attributes:
+        model: The model, with the size that was counted for.
+        costs: Of each operation, in the order of the file.
+    """
+
+    model: OnnxModel
+    costs: tuple[Cost, ...]
+
+    @property
+    def layers(self) -> tuple[Cost, ...]:
+        """The operations that cost something."""
+        return tuple(each for each in self.costs if not each.is_free)
+
+    def totals(self, kind: str | None = None) -> dict[str, int | None]:
+        """Return the sum of each of `COUNTS`, over all or one kind; None: not known of a layer."""
+        chosen = [each for each in self.costs if kind in (None, each.kind)]
+        return {name: cost.total(getattr(each, name) for each in chosen) for name in COUNTS}
+
+    def kinds(self) -> tuple[str, ...]:
+        """Return the kinds that there are, in the order of tables."""
+        found = {each.kind for each in self.layers}
+        return tuple(kind for kind in KINDS if kind in found)
+
+    def free(self) -> Mapping[str, int]:
+        """Return how many operations cost nothing, by their word."""
+        words = [each.op.type for each in self.costs if each.is_free]
+        return {word: words.count(word) for word in sorted(set(words))}
+
+    def unknown(self, name: str) -> tuple[str, ...]:
+        """Return the words of the operations that one of `COUNTS` is not known of, each once."""
+        words = (each.op.type for each in self.costs if getattr(each, name) is None)
+        return tuple(dict.fromkeys(words))
+
+
+def analyze(path: Path, hints: ModelHints) -> Analysis:
+    """Count what one image costs in a model.
+
+    Raises:
+        FileError: It is no ONNX model of one image, or its shapes cannot be inferred.
+        UsageError: Nobody says which size it takes, or what is said does not agree.
+    """
+    model = model_file.read(path, hints)
+    if model.side is None:
+        raise UsageError(
+            f"{path} takes images of any size, and what it costs depends on that",
+            fix="pass --resolution R or --input-shape CxHxW",
+        )
+    proto = model_file.load_proto(path)
+    try:
+        ops = operations.from_onnx(proto, (1, 3, *model.side))
+    except (ValueError, RuntimeError) as error:
+        raise FileError(
+            f"{path}: its shapes cannot be inferred: {str(error).strip().splitlines()[0]}",
+            fix="pass the size that the model was made for: --resolution R",
+        ) from error
+    return Analysis(model, cost.of(ops))

@@ -1,0 +1,130 @@
+"""`edgedeploy analyze` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+import pytest
+from onnx import helper
+
+from edgedeploy.cli import app
+from tests.graph.networks import block
+from tests.graph.test_operations import model
+from tests.models import save
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def dynamic(tmp_path: Path) -> str:
+    """A MobileNetV2 of one block that takes images of any size."""
+    path = tmp_path / "block.onnx"
+    return str(save(ir.serde.serialize_model(block(sides=("h", "w"))), path))
+
+
+def _json(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
+    assert app.run(["analyze", *argv, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_document_sums_what_its_layers_say(
+    dynamic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = _json(capsys, dynamic, "--resolution", "16")
+    assert found["input_shape"] == [1, 3, 16, 16]
+    for name in ("multiply_adds", "parameters", "memory_access_bytes"):
+        numbers = [layer[name] for layer in found["layers"]]
+        assert found["totals"][name] == sum(numbers) > 0
+        assert sum(kind["share"][name] for kind in found["kinds"].values()) == pytest.approx(1)
+    assert sum(kind["layers"] for kind in found["kinds"].values()) + 1 == len(found["layers"])
+    assert found["free"] == {"Flatten": 1}
+    assert found["reasons"] == {}
+    layers = {layer["name"]: layer for layer in found["layers"]}
+    assert layers["expand/conv"] == {
+        "name": "expand/conv",
+        "op": "Conv",
+        "kind": "pointwise",
+        "multiply_adds": 16 * 8 * 64,
+        "parameters": 16 * 8 + 16,
+        "memory_access_bytes": 4 * (64 * (8 + 16) + 16 * 8 + 16),
+        "intensity": pytest.approx(16 * 8 * 64 / (4 * (64 * 24 + 144))),
+        "output_shape": [1, 16, 8, 8],
+        "gemm": {"m": 16, "n": 64, "k": 8, "groups": 1, "is_gemm": True},
+    }
+    assert layers["depthwise/conv"]["kind"] == "depthwise"
+    assert layers["classifier/conv"]["kind"] == "fully connected"
+    assert layers["depthwise/act"]["gemm"] is None
+
+
+def test_half_the_side_has_a_quarter_of_the_multiply_adds(
+    dynamic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = _json(capsys, dynamic, "--resolution", "64")["kinds"]["depthwise"]
+    two = _json(capsys, dynamic, "--input-shape", "3x64x32")["kinds"]["depthwise"]
+    assert one["multiply_adds"] == 2 * two["multiply_adds"]
+    assert one["parameters"] == two["parameters"]
+
+
+def test_tables_fit_eighty_columns_but_for_what_drops_out(
+    dynamic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["analyze", dynamic, "--resolution", "16", "--layers"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "block @16x16: 45.63 k multiply-adds, 837 parameters, 70.05 kB of memory access"
+    )
+    kinds = lines[2 : lines.index("", 2)]
+    assert max(map(len, kinds)) <= 80
+    assert [line.split("  ")[0] for line in kinds] == [
+        "kind", "standard", "depthwise", "pointwise", "fully connected", "pooling", "elementwise",
+    ]  # fmt: skip
+    assert lines[-1] == "cost nothing and have no row: 1 Flatten"
+    row = next(line for line in lines if line.startswith("expand/conv"))
+    assert row.split()[1:] == [
+        "pointwise", "16x8x8", "8.19", "k", "144", "6.72", "kB", "1.22", "16·64·8", "=",
+    ]  # fmt: skip
+
+
+def test_without_layers_there_is_one_table(
+    dynamic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["analyze", dynamic, "--resolution", "16"]) == 0
+    assert "expand/conv" not in capsys.readouterr().out
+
+
+def test_a_model_of_any_size_is_refused_with_what_to_pass(
+    dynamic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["analyze", dynamic]) == 2
+    printed = capsys.readouterr().err
+    assert "takes images of any size" in printed
+    assert "--resolution R" in printed
+
+
+def test_what_is_not_known_is_null_with_the_operators_that_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [helper.make_node("Einsum", ["image"], ["out"], equation="nchw->nhwc")]
+    path = str(save(model(nodes), tmp_path / "turned.onnx"))
+    found = _json(capsys, path, "--resolution", "8")
+    assert found["totals"] == {
+        "multiply_adds": None,
+        "parameters": 0,
+        "memory_access_bytes": 4 * 2 * 3 * 64,
+        "intensity": None,
+    }
+    assert found["reasons"].keys() == {"totals.multiply_adds"}
+    assert found["reasons"]["totals.multiply_adds"].startswith("not known of Einsum")
+    assert app.run(["analyze", path, "--resolution", "8", "--layers"]) == 0
+    assert "– multiply-adds: not known of Einsum" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_model_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"x")
+    assert app.run(["analyze", str(tmp_path / "x.onnx")]) == 6
+    assert "is not an ONNX model" in capsys.readouterr().err
