@@ -78,20 +78,26 @@ class UsedByTegrastats(Gauge):
     def read(self) -> Optional[int]:
         """Start ``tegrastats``, wait for a line, and return what it says; some 0.1 s to 1 s."""
         command, environment = parent.program("ram_reader")
-        process = subprocess.Popen(
-            [*command, self._root],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            env=environment,
-        )
+        try:
+            process = subprocess.Popen(
+                [*command, self._root],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                env=environment,
+            )
+        except OSError as error:
+            self.reason = f"its reader cannot be started: {error.strerror}"
+            return None
         try:
             said, _ = process.communicate(timeout=self._patience_s)
         except subprocess.TimeoutExpired:
             process.kill()
             said, _ = process.communicate()
-        answer = json.loads(said.decode("utf-8")) if process.returncode == 0 else {}
-        used_mb = answer.get("ram_used_mb")
-        self.reason = answer.get("reason") or f"its reader ended with {process.returncode}"
+        if process.returncode:
+            self.reason = f"its reader ended with {process.returncode}"
+            return None
+        answer = json.loads(said.decode("utf-8"))
+        self.reason, used_mb = answer["reason"], answer["ram_used_mb"]
         return None if used_mb is None else int(used_mb) * _MIB
 
 

@@ -176,3 +176,18 @@ def test_what_cannot_be_selected_from_is_refused(
     found, document = run(capsys, "select", *argv)
     assert found == document["error"]["exit_code"] == code
     assert problem in document["error"]["problem"]
+
+
+def test_a_limit_on_device_memory_is_one_that_no_cpu_is_known_to_keep(
+    measured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["select", "--max-device-memory", "200MB"]) == 1
+    out = capsys.readouterr().out
+    assert "might do: small ort fp32, once measured: device memory" in out
+    told: dict[str, Any] = {
+        "memory_mb__device": 150.0,
+        "memory_mb__device_rule": "held (NVML)",
+    }
+    records.write(variant(measured, "light", top1=0.5, **told), measured / "profiles")
+    code, found = run(capsys, "select", "--max-device-memory", "200MB")
+    assert (code, found["chosen"]) == (0, "light ort fp32")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -156,3 +157,18 @@ def test_a_reader_that_dies_or_hangs_is_a_reason(
     install(monkeypatch, str(tmp_path), "time.sleep(60)")
     gauge = UsedByTegrastats(str(tmp_path), patience_s=0.3)
     assert (gauge.read(), gauge.reason) == (None, "its reader ended with -9")
+
+
+def test_a_reader_that_cannot_be_started_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    gauge = UsedByTegrastats("/")
+    assert gauge.read() is None
+    assert gauge.reason == "its reader cannot be started: No such file or directory"
+
+
+def test_a_reading_that_came_leaves_no_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, str(tmp_path), fake.FOREVER)
+    gauge = UsedByTegrastats(str(tmp_path))
+    assert (gauge.read(), gauge.reason) == (1200 * MIB, None)

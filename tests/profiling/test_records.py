@@ -111,6 +111,9 @@ def test_another_schema_is_refused_with_both(tmp_path: Path, document: object) -
         ("verdict.reasons", ["\x07"]),
         ("accuracy", {"top1": 61.0}),
         ("energy_mj_per_inference", "little"),
+        ("memory_mb.device", -5.0),
+        ("memory_mb.device_rule", "\x1b[2J"),
+        ("memory_mb.device_phases", {"start": "none"}),
         ("samples_ns", None),
     ],
 )
