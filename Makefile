@@ -16,8 +16,7 @@ DURATION ?= 2
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
-	$(BIN)/edgedeploy build --backend ort --fp32 --int8
-	$(BIN)/edgedeploy build --backend openvino --fp32 --int8
+	$(BIN)/edgedeploy build --backend ort,openvino --fp32 --int8
 	$(BIN)/edgedeploy profile --duration $(DURATION)
 
 test: $(VENV)/.test $(VENV)/.tensorrt lint
