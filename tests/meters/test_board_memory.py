@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -172,3 +176,39 @@ def test_a_reading_that_came_leaves_no_reason(
     install(monkeypatch, str(tmp_path), fake.FOREVER)
     gauge = UsedByTegrastats(str(tmp_path))
     assert (gauge.read(), gauge.reason) == (1200 * MIB, None)
+
+
+def test_tegrastats_does_not_outlive_a_measuring_process_that_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid, killed = tmp_path / "pid", tmp_path / "killed"
+    does = (
+        f"open({str(pid)!r}, 'w').write(str(os.getpid()))\n"
+        f"os.kill(int(open({str(killed)!r}).read()), 9)\n"
+        "time.sleep(60)"
+    )
+    install(monkeypatch, str(tmp_path), does)
+    program = (
+        "import os\n"
+        "from edgedeploy.meters.board_memory import UsedByTegrastats\n"
+        f"open({str(killed)!r}, 'w').write(str(os.getpid()))\n"
+        f"UsedByTegrastats({str(tmp_path)!r}).read()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert has_gone(int(pid.read_text()))
+
+
+def has_gone(pid: int) -> bool:
+    """Return whether a process ends within two seconds; one that nobody waits for has, too."""
+    until_s = time.monotonic() + 2
+    while time.monotonic() < until_s:
+        try:
+            state = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.005)
+    return False
