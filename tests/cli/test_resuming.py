@@ -14,6 +14,7 @@ import pytest
 
 from edgedeploy.cli import app, sweeps
 from edgedeploy.errors import MeasurementError
+from tests import fake_board
 from tests.artifacts import write_artifact
 
 if TYPE_CHECKING:
@@ -87,6 +88,18 @@ def check_that_nothing_is_left_to_measure(
     assert "--strict: one ort fp32 is suspect: somebody sneezed" in said.err
     assert all(name in said.out for name in NAMES)
     assert len(list((folder / "my profiles").iterdir())) == 3
+
+
+def test_a_board_says_itself_what_is_measured_there_already(
+    three: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_board.make(three, monkeypatch)
+    argv = ["profile", "build/one", *QUICK, "--host", "me@board", "--python", sys.executable]
+    assert app.run([*argv]) == 0
+    assert app.run([*argv, "--resume"]) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("1/1 build/one/ort-fp32: measured at ")
+    assert len(list((three / "my profiles").iterdir())) == 1
 
 
 @pytest.mark.parametrize(
