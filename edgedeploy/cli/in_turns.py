@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from edgedeploy.profiling.rounds import Turn
 
 
-def check(*, is_asked: bool, count: int | None, resume: bool) -> None:
+def check(
+    *, is_asked: bool, count: int | None, resume: bool, power_modes: Sequence[str] = ()
+) -> None:
     """Refuse flags that do not go together.
 
     Raises:
@@ -36,6 +38,11 @@ def check(*, is_asked: bool, count: int | None, resume: bool) -> None:
         raise UsageError(
             "--ab and --resume were both asked for, and turns are not gone on with later",
             fix="leave --resume out",
+        )
+    if is_asked and power_modes:
+        raise UsageError(
+            "--ab and --power-mode were both asked for, and turns are taken in one power mode",
+            fix="leave --power-mode out: sudo nvpmodel -m sets the one to measure in",
         )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +14,7 @@ from edgedeploy.cli.output import JsonFlag, console, phases, print_json, print_s
 from edgedeploy.errors import EdgeDeployError, MeasurementError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from edgedeploy.profiling.records import ProfileRecord
 
@@ -79,6 +80,14 @@ def profile(
     rounds: Annotated[
         int | None, typer.Option(help="Turns of each side: --ab.", show_default="10")
     ] = None,
+    power_mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A Jetson's power mode by name or number, several repeated or with commas, or "
+            "all: measure in each, as root; the first is set again.",
+            show_default="as it is",
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option(help="Exit with 7 if a verdict is not 'measured'.")
     ] = False,
@@ -102,7 +111,7 @@ def profile(
         side=None if resolution is None else (resolution, resolution),
         layers=layers,
     )
-    in_turns.check(is_asked=ab, count=rounds, resume=resume)
+    in_turns.check(is_asked=ab, count=rounds, resume=resume, power_modes=power_mode or [])
     if ab:
         both = in_turns.profile(
             context, artifacts or [], spec, rounds, host=host, out=out, as_json=json
@@ -113,32 +122,35 @@ def profile(
     failures: list[pipeline.Failure] = []
     found = pipeline.find_artifacts(artifacts or [], board=None if host is None else device)
     board = context.with_resource(pipeline.reach(host, python))
-    done = pipeline.find_measured(found, spec, out=out, board=board) if resume else {}
-    with sweeps.told_how_to_go_on(records, len(found)):
-        for number, artifact in enumerate(found, start=1):
-            count = f"{number}/{len(found)}"
-            if artifact in done:
-                sweeps.print_measured(f"{count} {artifact}", done[artifact])
-                records.append(done[artifact].shown)
+    modes = context.with_resource(pipeline.power_modes(power_mode or [], board))
+    total = len(found) * len(modes)
+    seek = partial(pipeline.find_measured, found, spec, out=out, board=board) if resume else None
+    skip = partial(sweeps.skip, failures)
+    with sweeps.told_how_to_go_on(records, total):
+        for step in modes.steps(found, seek, skip):
+            artifact, count = step.artifact, f"{step.number}/{total}{step.note}"
+            if step.measured is not None:
+                sweeps.print_measured(f"{count} {artifact}", step.measured)
+                records.append(step.measured.shown)
                 continue
             try:
                 with phases(f"{count} {artifact.parent.name} {artifact.name}") as moved:
                     path, record = pipeline.profile(
-                        artifact, spec, out=out, board=board, progress=moved
+                        artifact, spec, out=out, board=board, stamp=step.stamp, progress=moved
                     )
             except EdgeDeployError as error:
                 lost = board is not None and not board.reachable
                 if lost or device != "auto" or not pipeline.is_sweep(artifacts or []):
                     raise
-                failures.append(pipeline.Failure(str(artifact), error))
-                print_skipped(failures[-1])
+                skip(pipeline.Failure(str(artifact), error))
                 continue
             records.append(record)
             if not json and not sys.stderr.isatty():
                 print(f"{count} {path}", file=sys.stderr)
+    modes.end()
     if failures and not records:
         raise failures[0].error
-    _print(records, as_json=json, layers=layers)
+    _print(records, as_json=json, layers=layers, more=modes.told())
     if code := pipeline.sweep_code(failures):
         raise typer.Exit(code)
     if strict:
@@ -190,11 +202,17 @@ def _sizes(text: str) -> tuple[int, ...]:
         ) from error
 
 
-def _print(records: Sequence[ProfileRecord], *, as_json: bool, layers: bool = False) -> None:
+def _print(
+    records: Sequence[ProfileRecord],
+    *,
+    as_json: bool,
+    layers: bool = False,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     from edgedeploy.reporting import document, layer_table, table, terminal
 
     if as_json:
-        print_json(document.document(records))
+        print_json({**document.document(records), **(more or {})})
         return
     terminal.show(table.rows(records), console())
     if layers:

@@ -7,12 +7,13 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from edgedeploy.cli.output import print_skipped
 from edgedeploy.errors import EdgeDeployError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence, Sized
 
-    from edgedeploy.pipeline import Measured
+    from edgedeploy.pipeline import Failure, Measured
 
 _RESUME = "--resume"
 
@@ -20,6 +21,12 @@ _RESUME = "--resume"
 def print_measured(subject: str, found: Measured) -> None:
     """Say on stderr that something is measured already, when, and where that is."""
     print(f"{subject}: measured at {found.record.created}, {found.path}", file=sys.stderr)
+
+
+def skip(failures: list[Failure], failure: Failure) -> None:
+    """Keep what a sweep goes on without, and say so on stderr."""
+    failures.append(failure)
+    print_skipped(failure)
 
 
 @contextlib.contextmanager

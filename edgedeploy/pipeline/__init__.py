@@ -13,6 +13,7 @@ from edgedeploy.pipeline.deciding import (
 )
 from edgedeploy.pipeline.models import find_models, read_labels
 from edgedeploy.pipeline.places import Failure, is_sweep, sweep_code
+from edgedeploy.pipeline.power_modes import power_modes
 from edgedeploy.pipeline.profiles import import_trtexec, profile, reach, read_profiles, write_report
 from edgedeploy.pipeline.resuming import Measured, find_measured
 from edgedeploy.pipeline.turns import InTurns, find_two, profile_in_turns
@@ -36,6 +37,7 @@ __all__ = [
     "float_costs",
     "import_trtexec",
     "is_sweep",
+    "power_modes",
     "profile",
     "profile_in_turns",
     "reach",

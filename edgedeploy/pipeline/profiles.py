@@ -37,6 +37,7 @@ def profile(
     *,
     out: Path,
     board: Board | None = None,
+    stamp: Callable[[ProfileRecord], ProfileRecord] = lambda record: record,
     progress: Callable[[str, float, float], None] = lambda phase, done_s, total_s: None,
 ) -> tuple[Path, ProfileRecord]:
     """Measure one artifact in a process of its own, and keep the record in ``out``.
@@ -46,6 +47,7 @@ def profile(
         spec: How.
         out: Folder of the profiles.
         board: Where, see `reach`; None: on this machine.
+        stamp: Puts in what only the sweep knows, or refuses to keep the record.
         progress: Gets the phase, seconds of samples taken, and seconds wanted.
 
     Raises:
@@ -56,6 +58,7 @@ def profile(
     record = profiling.profile(
         folder, spec, board=board, shipped_accuracy=SHIPPED_ACCURACY, progress=progress
     )
+    record = stamp(record)
     return records.write(record, out), record
 
 

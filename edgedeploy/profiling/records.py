@@ -85,6 +85,13 @@ class ProfileRecord:
         return ", ".join(filter(None, [str(self.document["scenario"]), *known]))
 
     @property
+    def power_mode(self) -> str | None:
+        """Name of the mode that the board was in; None where it has none, or nobody said."""
+        found = self.document["device"].get("power_mode")
+        # what is not printable could steer the terminal that shows it
+        return found if isinstance(found, str) and found.isprintable() else None
+
+    @property
     def model(self) -> str:
         """Name of the model."""
         return str(self.document["model"])

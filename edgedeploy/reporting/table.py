@@ -33,6 +33,7 @@ class Row:
         side: Height and width of the input in pixels; None where nobody said.
         threads: CPU threads of the vendor's library; None where nobody said.
         device: Name of the board, or ``"local"``.
+        power_mode: Of the board; None where it has none, or nobody said.
         p50_ms: Median latency.
         p99_ms: None with too few samples.
         throughput_ips: Images per second of this scenario.
@@ -73,12 +74,14 @@ class Row:
     scenario: str = "single"
     side: tuple[int, int] | None = None
     threads: int | None = None
+    power_mode: str | None = None
 
     @property
     def name(self) -> str:
         """What a footnote calls this row."""
-        scenario = "" if self.scenario == "single" else f" ({self.scenario})"
-        return f"{self.model} {self.by} {self.precision}{scenario}"
+        more = [None if self.scenario == "single" else self.scenario, self.power_mode]
+        told = ", ".join(text for text in more if text)
+        return f"{self.model} {self.by} {self.precision}{f' ({told})' if told else ''}"
 
     @property
     def by(self) -> str:
@@ -104,7 +107,7 @@ class Column:
 
 
 def rows(records: Iterable[ProfileRecord]) -> list[Row]:
-    """Return the latest record of each `ProfileRecord.key`, sorted by model.
+    """Return the latest record of each `ProfileRecord.key` and power mode, sorted by model.
 
     What another program measured is a row of its own, beside edgedeploy's.
     Numbers in names sort as numbers: ``…_96`` comes before ``…_112``.
@@ -116,7 +119,7 @@ def with_records(records: Iterable[ProfileRecord]) -> list[tuple[Row, ProfileRec
     """Return `rows` beside the records that they were made from."""
     latest: dict[tuple[object, ...], ProfileRecord] = {}
     for record in sorted(records, key=lambda record: record.created):
-        latest[(*record.key, record.source)] = record
+        latest[(*record.key, record.source, record.power_mode)] = record
     made = [(_row(record), record) for record in latest.values()]
     return sorted(made, key=lambda pair: _order(pair[0]))
 
@@ -189,6 +192,7 @@ def _row(record: ProfileRecord) -> Row:
         scenario=key.scenario,
         side=key.side,
         threads=key.threads,
+        power_mode=record.power_mode,
         p50_ms=latency["p50"],
         p99_ms=latency["p99"],
         throughput_ips=document["throughput_ips"],
@@ -238,13 +242,17 @@ def _order(row: Row) -> tuple[object, ...]:
     known = row.precision in _PRECISIONS
     place = _PRECISIONS.index(row.precision) if known else len(_PRECISIONS)
     run = (row.scenario != "single", row.scenario, row.side or (0, 0), row.threads or 0)
-    return (natural, row.backend, place, row.precision, row.device, row.source or "", run)
+    where = (row.device, row.source or "", run, row.power_mode or "")
+    return (natural, row.backend, place, row.precision, *where)
 
 
 def _are_several(shown: Sequence[Row], attribute: str) -> bool:
     if attribute == "side":  # models of different sizes are told apart by their names
         pairs = {(row.model, row.side) for row in shown if row.side is not None}
         return len(pairs) > len({model for model, _ in pairs})
+    if attribute == "power_mode":  # devices are told apart by their names
+        modes = {(row.device, row.power_mode) for row in shown}
+        return len(modes) > len({device for device, _ in modes})
     return len({getattr(row, attribute) for row in shown} - {None}) > 1
 
 
@@ -269,7 +277,7 @@ def _fixed(value: float | None, decimals: int) -> str | None:
     return None if value is None else f"{value:.{decimals}f}"
 
 
-_ONLY_IF_SEVERAL = ("device", "scenario", "side", "threads")
+_ONLY_IF_SEVERAL = ("device", "power_mode", "scenario", "side", "threads")
 _ONLY_IF_ANY = ("energy_mj", "device_mb")
 # The dearest first: on a narrow terminal the last ones drop out. α and ρ also stand in the name.
 _COLUMNS = (
@@ -277,6 +285,7 @@ _COLUMNS = (
     Column("backend", "backend", lambda row: row.by, is_number=False),
     Column("precision", "precision", lambda row: row.precision, is_number=False),
     Column("device", "device", lambda row: row.device, is_number=False),
+    Column("power mode", "power_mode", lambda row: row.power_mode, is_number=False),
     Column("scenario", "scenario", lambda row: row.scenario, is_number=False),
     Column("p50 ms", "p50_ms", lambda row: f"{MARKS[row.verdict]}{_write_ms(row.p50_ms)}"),
     Column("p99 ms", "p99_ms", lambda row: _write_ms(row.p99_ms)),

@@ -71,6 +71,7 @@ class Switch:
         except EdgeDeployError:
             self.restore()
             raise
+        self._away = mode.number != self.first.number
         return before
 
     def restore(self) -> None:

@@ -81,6 +81,14 @@ def test_the_first_mode_is_set_again(fake: FakeModes) -> None:
     assert fake.changes == [2, 3, 1]
 
 
+def test_a_first_mode_that_is_asked_for_last_is_set_once(fake: FakeModes) -> None:
+    found = switch(fake)
+    found.to(WEAK)
+    found.to(found.first)
+    found.restore()
+    assert fake.changes == [3, 1]
+
+
 def test_a_mode_that_the_board_is_in_is_not_set_and_nothing_is_put_back(fake: FakeModes) -> None:
     found = switch(fake)
     assert found.to(found.first) is None
