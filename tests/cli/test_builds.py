@@ -115,6 +115,18 @@ def test_a_precision_that_one_of_them_lacks_does_not_stop_the_rest_with_keep_goi
     ]
 
 
+def test_a_board_is_for_tensorrt_and_the_others_are_built_for_any_machine(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["build", "--backend", "ort,trt", "--device", "jetson-nano", "--fp16", "--json"]
+    assert app.run(argv) == 0
+    found = json.loads(capsys.readouterr().out)["artifacts"]
+    assert [(artifact["path"], artifact["waiting"]) for artifact in found] == [
+        ("build/stem/ort-fp16", False),
+        ("build/jetson-nano/stem/trt-fp16", True),
+    ]
+
+
 def test_each_backend_gets_the_options_that_are_its_own() -> None:
     names = build_specs.backend_names(["trt,ort", "openvino", " trt "])
     assert names == ["trt", "ort", "openvino"]
