@@ -101,11 +101,16 @@ def _is_verdict(value: object) -> bool:
     )
 
 
+def _is_names(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
+
+
 def _is_ab(value: object) -> bool:
     return (
         isinstance(value, dict)
         and _is_text(value.get("id"))
         and value.get("side") in ("A", "B")
+        and _is_names(value.get("against", {}))
         and _is_verdict(value.get("verdict"))
     )
 

@@ -42,7 +42,7 @@ def _command(record: ProfileRecord) -> str | None:
 
 def _words(record: ProfileRecord) -> Iterator[str]:
     document, key = record.document, record.key
-    yield from ("edgedeploy", "profile", f"build/{key.model}/{key.backend}-{key.precision}")
+    yield from ("edgedeploy", "profile", *_artifacts(record))
     if key.device != "local":
         yield from ("--device", key.device)
     yield from ("--scenario", str(document["scenario"]))
@@ -50,10 +50,24 @@ def _words(record: ProfileRecord) -> Iterator[str]:
         value = document["scenario_options"].get(name)
         if value is not None:
             yield from (flag, _written(value))
+    if document.get("power_mode_change") and record.power_mode is not None:
+        yield from ("--power-mode", record.power_mode)
     if key.threads is not None:
         yield from ("--threads", str(key.threads))
     if key.side is not None and key.side[0] == key.side[1]:
         yield from ("--resolution", str(key.side[0]))
+
+
+def _artifacts(record: ProfileRecord) -> list[str]:
+    """Return where the artifact lies by default; of two that were measured in turns, both."""
+    key, ab = record.key, record.document.get("ab") or {}
+    own = f"build/{key.model}/{key.backend}-{key.precision}"
+    told = [ab.get("against", {}).get(name) for name in ("model", "backend", "precision")]
+    if None in told or "rounds" not in record.document:
+        return [own]
+    other = "build/{}/{}-{}".format(*told)
+    both = [own, other] if ab["side"] == "A" else [other, own]
+    return ["--ab", *both, "--rounds", str(len(record.document["rounds"]))]
 
 
 def _written(value: object) -> str:

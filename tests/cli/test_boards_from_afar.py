@@ -97,3 +97,18 @@ def test_what_waits_for_the_board_that_is_reached_is_measured_too(
     assert [parts[0] for parts in found if parts[1] == "stem"] == kept
     assert len(found) == 2 + len(kept)
     assert not board.left()
+
+
+@pytest.mark.slow
+def test_turns_are_measured_over_one_connection_to_the_board(
+    board: FakeBoard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = ["build/one/ort-fp32", "build/two/ort-fp32"]
+    there = ["--host", "me@board", "--python", sys.executable]
+    assert app.run(["profile", "--ab", *two, "--rounds", "2", *there, *QUICK]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [record["model"] for record in found["profiles"]] == ["one", "two"]
+    assert found["comparisons"][0]["rounds"] == 2
+    assert len(list((tmp_path / "profiles").glob("*.json"))) == 2
+    assert not board.left()
+    assert not board.lock.is_symlink()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgedeploy.profiling.records import ProfileRecord
 
 AB = {"id": "x", "side": "A"}
+VERDICT = {"level": "measured", "reasons": []}
 
 
 def pooled(folder: Path, *results: dict[str, Any]) -> ProfileRecord:
@@ -195,6 +196,7 @@ def test_a_pooled_record_can_be_written_and_read(tmp_path: Path) -> None:
         ({"rounds": [{"p50": 1.0, "count": 0, "window_ns": 1}]}, "rounds is"),
         ({"rounds": [{"p50": 1.0, "count": 5, "window_ns": 1}]}, "200 samples, its rounds count 5"),
         ({"ab": {"id": "x", "side": "C"}}, "ab is"),
+        ({"ab": {**AB, "verdict": VERDICT, "against": {"model": 3}}}, "ab is"),
         ({"ab": {"id": "x", "side": "A", "verdict": {"level": "fine"}}}, "ab is"),
     ],
 )
