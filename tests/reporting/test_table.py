@@ -52,6 +52,24 @@ def test_two_devices_are_two_rows_and_bring_a_column(tmp_path: Path) -> None:
     assert "device" not in [column.title for column in table.columns(rows[:1])]
 
 
+def test_two_power_modes_are_two_rows_and_bring_a_column(tmp_path: Path) -> None:
+    weak = made(tmp_path, device__name="jetson-nano", device__power_mode="5W")
+    older = made(tmp_path, device__name="jetson-nano", device__power_mode=None)
+    strong = made(
+        tmp_path,
+        device__name="jetson-nano",
+        device__power_mode="MAXN",
+        verdict={"level": "suspect", "reasons": ["it was hot"]},
+    )
+    rows = table.rows([weak, strong, older])
+    assert [row.power_mode for row in rows] == [None, "5W", "MAXN"]
+    shown = table.columns(rows)
+    assert "power mode" in [column.title for column in shown]
+    assert any(" (MAXN): suspect: it was hot" in note for note in table.footnotes(rows, shown))
+    for few in (rows[:1], rows[1:2], table.rows([made(tmp_path), strong])):
+        assert "power mode" not in [column.title for column in table.columns(few)]
+
+
 @pytest.mark.parametrize(
     ("changes", "title", "cells"),
     [
