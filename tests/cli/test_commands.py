@@ -63,7 +63,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         command.name or str(getattr(command.callback, "__name__", ""))
         for command in app.app.registered_commands
     ]
-    assert len(names) == 15
+    assert len(names) == 14
     for name in names:
         assert app.run([name, "--help"]) == 0
         assert f"Usage: edgedeploy {name}" in capsys.readouterr().out
