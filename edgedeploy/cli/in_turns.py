@@ -71,10 +71,6 @@ def profile(
     board = context.with_resource(pipeline.reach(host, spec.python))
     with _told(two, as_json=as_json) as moved:
         found = pipeline.profile_in_turns(two, spec, number, out=out, board=board, progress=moved)
-    for path in found.paths:
-        print(f"written: {path}", file=sys.stderr)
-    if found.results.refusals:
-        raise found.results.refusals[0].error
     _print(found, as_json=as_json)
     return found.records
 
@@ -99,9 +95,18 @@ def _told(
 
 
 def _print(found: InTurns, *, as_json: bool) -> None:
+    """Say where the profiles are, and how they compare.
+
+    Raises:
+        MeasurementError: They do not measure the same.
+    """
     from edgedeploy.comparing import showing
     from edgedeploy.reporting import document
 
+    for path in found.paths:
+        print(f"written: {path}", file=sys.stderr)
+    if found.results.refusals:
+        raise found.results.refusals[0].error
     if as_json:
         compared = showing.document(found.results, exit_code=0)
         print_json({**document.document(found.records), **compared})

@@ -67,7 +67,7 @@ def of(first: Side, second: Side) -> Rounds | None:
     if not _are_one_run(one, two):
         return None
     energies = [
-        [each["energy_mj_per_inference"] for each in pair]
+        [each.get("energy_mj_per_inference") for each in pair]
         for pair in zip(one["rounds"], two["rounds"], strict=True)
     ]
     are_known = all(value is not None and value > 0 for pair in energies for value in pair)

@@ -11,6 +11,7 @@ import pytest
 
 from edgedeploy import pipeline
 from edgedeploy.cli import app, in_turns
+from edgedeploy.errors import MeasurementError
 from edgedeploy.profiling import records
 from tests.artifacts import write_artifact
 from tests.profiling import turned
@@ -58,17 +59,33 @@ def test_an_a_a_test_says_each_turn_and_what_compare_says_of_the_two_profiles(
     assert app.run(["report"]) == 0
 
 
+def kept(folder: Path, **machine: Any) -> pipeline.InTurns:
+    """What came of a run that no process made."""
+    measured = turned.in_turns(folder, 2, **machine)
+    one, two = (records.write(record, folder / "profiles") for record in measured)
+    return pipeline.InTurns(
+        paths=(one, two), records=measured, results=pipeline.compare(one, two, [])
+    )
+
+
+def test_two_that_mean_different_things_are_kept_and_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = kept(tmp_path, result=lambda turn: {"inside": ["compute", turn.side]})
+    with pytest.raises(MeasurementError, match=r"inside: compute \+ A against compute \+ B"):
+        in_turns._print(found, as_json=False)
+    out, err = capsys.readouterr()
+    assert not out
+    assert err == "".join(f"written: {path}\n" for path in found.paths)
+
+
 def test_as_json_there_are_both_profiles_and_the_comparison(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measured = turned.in_turns(tmp_path, 2)
-    one, two = (records.write(record, tmp_path / "profiles") for record in measured)
-    found = pipeline.InTurns(
-        paths=(one, two), records=measured, results=pipeline.compare(one, two, [])
-    )
+    found = kept(tmp_path)
     in_turns._print(found, as_json=True)
     document = json.loads(capsys.readouterr().out)
-    assert document["profiles"] == [dict(record.document) for record in measured]
+    assert document["profiles"] == [dict(record.document) for record in found.records]
     (compared,) = document["comparisons"]
     assert (compared["rounds"], document["exit_code"], document["refused"]) == (2, 0, [])
     assert "2 rounds, 6 are needed" in compared["changes"]["p50"]["reason"]
@@ -86,6 +103,7 @@ def test_as_json_there_are_both_profiles_and_the_comparison(
         (["--ab", "a", "b", "--rounds", "1"], 2, "--rounds is 1, it must be 2 to 1000"),
         (["--ab", "a", "b", "--layers"], 2, "--ab and --layers were both asked for"),
         (["--ab", "a", "b", "--resume"], 2, "--ab and --resume were both asked for"),
+        (["--ab", "a", "b", "--power-mode", "all"], 2, "--ab and --power-mode were both asked"),
         (["--ab", "a", "b", "--scenario", "multi"], 2, "--ab measures the scenario single, multi"),
     ],
 )
