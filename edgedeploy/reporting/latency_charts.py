@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,9 +151,23 @@ def series(record: ProfileRecord, *, points: int) -> Figure | None:
 def throttle_marks(record: ProfileRecord) -> list[dict[str, Any]]:
     """Return when the clock was seen throttled, and by what; empty where nobody looked.
 
-    Looks come about once a second; a mark is the first of several slowed ones in a row.
+    Looks come about once a second; a mark is the first of several slowed ones in a row. Of rounds
+    in turns each has its own looks, and its window begins where that of the last ended.
     """
-    conditions = record.document.get("conditions") or {}
+    rounds = record.document.get("rounds")
+    if rounds is None:
+        return _slowed(record.document.get("conditions") or {})
+    lengths_s = [each["window_ns"] / 1e9 for each in rounds]
+    starts_s = itertools.accumulate(lengths_s, initial=0.0)
+    return [
+        {**mark, "s": start_s + mark["s"]}
+        for each, start_s in zip(rounds, starts_s, strict=False)
+        for mark in _slowed(each.get("conditions") or {})
+    ]
+
+
+def _slowed(conditions: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the marks of one window."""
     seen = (conditions.get("clocks") or {}).get("seen") or {}
     names = (conditions.get("throttled") or {}).get("slowed_by") or []
     slowed = [bool(state) for state in seen.get("slowed") or []]

@@ -16,6 +16,7 @@ from edgedeploy.reporting import (
     time_charts,
     vega,
 )
+from tests.profiling import turned
 from tests.reporting import reported
 from tests.reporting.profiles import made, sweep
 
@@ -107,6 +108,16 @@ def test_each_time_the_clock_was_slowed_is_one_mark(tmp_path: Path) -> None:
     assert figure is not None
     assert "Triangle at 2 s: cpu-throttle-alert (state 1)." in figure.caption
     assert latency_charts.throttle_marks(made(tmp_path)) == []
+
+
+def test_a_round_that_was_slowed_is_marked_where_it_lies_among_the_others(tmp_path: Path) -> None:
+    conditions = reported.full(tmp_path).document["conditions"]
+    record, _ = turned.in_turns(
+        tmp_path, 3, result=lambda turn: {"conditions": conditions} if turn.number == 2 else {}
+    )
+    before_s = record.document["rounds"][0]["window_ns"] / 1e9
+    found = [mark["s"] for mark in latency_charts.throttle_marks(record)]
+    assert found == pytest.approx([before_s + 2.0, before_s + 6.0])
 
 
 def test_the_series_ends_where_the_window_ends_and_keeps_the_slowest_call(tmp_path: Path) -> None:
