@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from edgedeploy.analyzing import energy
 from edgedeploy.analyzing.counting import COUNTS
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from edgedeploy.graph.cost import Cost
 
 KIND_COLUMNS = ("kind", "layers", "multiply-adds", "parameters", "memory access", "per byte")
+ENERGY_COLUMN = "mJ, estimate"  # in place of the last
 LAYER_COLUMNS = (
     "layer",
     "kind",
@@ -43,15 +45,21 @@ def head(analysis: Analysis) -> str:
     return f"{model.name} @{height}x{width}: {', '.join(said)}"
 
 
-def kind_rows(analysis: Analysis) -> list[tuple[str | None, ...]]:
-    """Return shares by kind under `KIND_COLUMNS`, and multiply-adds per byte."""
+def kind_rows(analysis: Analysis, *, estimates: bool = False) -> list[tuple[str | None, ...]]:
+    """Return shares by kind under `KIND_COLUMNS`, with multiply-adds per byte.
+
+    Args:
+        analysis: Of a model.
+        estimates: Whether the last column is `ENERGY_COLUMN`.
+    """
     totals = analysis.totals()
     rows: list[tuple[str | None, ...]] = []
     for kind in analysis.kinds():
         own = analysis.totals(kind)
         layers = sum(each.kind == kind for each in analysis.layers)
         shares = (_percent(_share(own[name], totals[name])) for name in COUNTS)
-        rows.append((kind, str(layers), *shares, _intensity(_per_byte(own))))
+        last = _millijoules(analysis, kind) if estimates else _intensity(_per_byte(own))
+        rows.append((kind, str(layers), *shares, last))
     return rows
 
 
@@ -72,6 +80,12 @@ def layer_rows(analysis: Analysis) -> list[tuple[str | None, ...]]:
     ]
 
 
+def energy_note(analysis: Analysis) -> str:
+    """Return the line of the total that is an estimate, with its source."""
+    total = _millijoules(analysis) or "–"
+    return f"estimate: {total} mJ, no measurement ({energy.SOURCE}; {energy.ASSUMES})"
+
+
 def notes(analysis: Analysis) -> list[str]:
     """Say what costs nothing, and what is not known."""
     free = [f"{count} {word}" for word, count in analysis.free().items()]
@@ -79,8 +93,13 @@ def notes(analysis: Analysis) -> list[str]:
     return [*found, *(f"– {_TITLES[name]}: {why}" for name, why in _reasons(analysis).items())]
 
 
-def document(analysis: Analysis) -> dict[str, Any]:
-    """Return the JSON document that docs/analyze.md describes."""
+def document(analysis: Analysis, *, estimates: bool = False) -> dict[str, Any]:
+    """Return the JSON document that docs/analyze.md describes.
+
+    Args:
+        analysis: Of a model.
+        estimates: Whether energy is estimated in it.
+    """
     model, totals = analysis.model, analysis.totals()
     kinds = {}
     for kind in analysis.kinds():
@@ -91,7 +110,9 @@ def document(analysis: Analysis) -> dict[str, Any]:
             "intensity": _per_byte(own),
             "share": {name: _share(own[name], totals[name]) for name in COUNTS},
         }
+    estimated = {"energy_estimate": _estimate(analysis)} if estimates else {}
     return {
+        **estimated,
         "model": model.name,
         "path": str(model.path),
         "sha256": model.sha256,
@@ -102,6 +123,26 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "free": dict(analysis.free()),
         "reasons": {f"totals.{name}": why for name, why in _reasons(analysis).items()},
     }
+
+
+def _estimate(analysis: Analysis) -> dict[str, Any]:
+    return {
+        "total_mj": _sum_mj(analysis),
+        "kinds_mj": {kind: _sum_mj(analysis, kind) for kind in analysis.kinds()},
+        "source": energy.SOURCE,
+        "assumes": energy.ASSUMES,
+    }
+
+
+def _sum_mj(analysis: Analysis, kind: str | None = None) -> float | None:
+    found = [energy.estimate_mj(each) for each in analysis.costs if kind in (None, each.kind)]
+    known = [number for number in found if number is not None]
+    return sum(known) if len(known) == len(found) else None
+
+
+def _millijoules(analysis: Analysis, kind: str | None = None) -> str | None:
+    total = _sum_mj(analysis, kind)
+    return None if total is None else f"{total:.3g}"
 
 
 def _layer(each: Cost) -> dict[str, Any]:

@@ -21,6 +21,9 @@ def analyze(
     resolution: options.Resolution = None,
     input_shape: options.InputShape = None,
     layers: Annotated[bool, typer.Option(help="Print a row for each layer too.")] = False,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="Estimate energy too, from published figures.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Count multiply-adds, parameters and memory accesses of one image, by layer and by kind.
@@ -32,13 +35,14 @@ def analyze(
     hints = options.hints(None, None, None, input_shape, resolution)
     found = counting.analyze(model, hints)
     if json:
-        print_json(showing.document(found))
+        print_json(showing.document(found, estimates=energy))
         return
     print(showing.head(found))
     print()
-    print_table(showing.KIND_COLUMNS, showing.kind_rows(found))
+    last = showing.ENERGY_COLUMN if energy else showing.KIND_COLUMNS[-1]
+    print_table((*showing.KIND_COLUMNS[:-1], last), showing.kind_rows(found, estimates=energy))
     if layers:
         print()
         print_table(showing.LAYER_COLUMNS, showing.layer_rows(found))
-    for note in showing.notes(found):
+    for note in [*showing.notes(found), *([showing.energy_note(found)] if energy else [])]:
         print(note)

@@ -95,6 +95,23 @@ def test_without_layers_there_is_one_table(
     assert "expand/conv" not in capsys.readouterr().out
 
 
+def test_energy_is_an_estimate_with_its_source_and_only_where_it_is_asked_for(
+    dynamic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "energy_estimate" not in _json(capsys, dynamic, "--resolution", "16")
+    found = _json(capsys, dynamic, "--resolution", "16", "--energy")
+    totals, estimate = found["totals"], found["energy_estimate"]
+    picojoules = 4.6 * totals["multiply_adds"] + 162.5 * totals["memory_access_bytes"]
+    assert estimate["total_mj"] == pytest.approx(picojoules * 1e-9)
+    assert sum(estimate["kinds_mj"].values()) == pytest.approx(estimate["total_mj"])
+    assert "Horowitz, ISSCC 2014" in estimate["source"]
+    assert app.run(["analyze", dynamic, "--resolution", "16", "--energy"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].endswith("mJ, estimate")
+    assert max(map(len, lines[2:8])) <= 80
+    assert lines[-1].startswith("estimate: 0.0116 mJ, no measurement (Horowitz")
+
+
 def test_a_model_of_any_size_is_refused_with_what_to_pass(
     dynamic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +137,9 @@ def test_what_is_not_known_is_null_with_the_operators_that_are_not(
     assert found["reasons"]["totals.multiply_adds"].startswith("not known of Einsum")
     assert app.run(["analyze", path, "--resolution", "8", "--layers"]) == 0
     assert "– multiply-adds: not known of Einsum" in capsys.readouterr().out
+    assert (
+        _json(capsys, path, "--resolution", "8", "--energy")["energy_estimate"]["total_mj"] is None
+    )
 
 
 def test_a_file_that_is_no_model_is_refused(

@@ -31,6 +31,7 @@ def test_an_artifact_becomes_a_record_that_can_be_kept(artifact: Path, tmp_path:
     assert document["latency_ms"]["count"] == len(record.samples_ns()) >= 700
     assert document["latency_ms"]["p99"] >= document["latency_ms"]["p50"] > 0
     assert document["threads"] == 1
+    assert document["cost"] == {"multiply_adds": 12, "parameters": 12}
     assert document["memory_mb"]["peak_rss"] > document["memory_mb"]["rss"]["start"] > 5
     assert ("timing", 0.0, 0.2) in told
     assert records.read(records.write(record, tmp_path / "profiles")) == record
