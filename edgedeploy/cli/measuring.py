@@ -85,6 +85,7 @@ def profile(
         typer.Option(
             help="A Jetson's power mode by name or number, several repeated or with commas, or "
             "all: measure in each, as root; the first is set again.",
+            metavar="NAME|ID|all",
             show_default="as it is",
         ),
     ] = None,
@@ -187,7 +188,7 @@ def _require_measured(records: Sequence[ProfileRecord]) -> None:
     """Exit with the code of a measurement that is not to be trusted, if there is one."""
     doubted = [record for record in records if record.level != "measured"]
     for record in doubted:
-        name = " ".join(record.key[:3])
+        name = " ".join(filter(None, (*record.key[:3], record.power_mode)))
         print(f"--strict: {name} is {record.level}: {'; '.join(record.reasons)}", file=sys.stderr)
     if doubted:
         raise typer.Exit(MeasurementError.exit_code)

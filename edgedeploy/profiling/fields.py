@@ -105,6 +105,10 @@ def _is_names(value: object) -> bool:
     return isinstance(value, dict) and all(map(_is_text, value.values()))
 
 
+def _is_change(value: object) -> bool:
+    return isinstance(value, dict) and _is_text(value.get("from")) and _is_text(value.get("to"))
+
+
 def _is_ab(value: object) -> bool:
     return (
         isinstance(value, dict)
@@ -139,6 +143,7 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "device.name": _is_text,
     "device.model": _or_none(_is_text),
     "environment": _is_mapping,
+    "power_mode_change": _or_absent(_or_none(_is_change)),
     "scenario": _is_text,
     "scenario_options": _or_absent(_is_options),
     "scenario_results": _or_absent(_is_mapping),

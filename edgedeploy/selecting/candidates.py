@@ -130,8 +130,7 @@ def _identity(record: ProfileRecord) -> tuple[Any, ...]:
 
 def power_mode(record: ProfileRecord) -> str | None:
     """Return the name of the mode that the board was in; None where it has none."""
-    found = record.document["device"].get("power_mode")
-    return found if isinstance(found, str) and found.isprintable() else None
+    return record.power_mode
 
 
 def _named(records: Sequence[ProfileRecord]) -> list[Candidate]:

@@ -110,6 +110,7 @@ def test_modes_that_all_take_a_restart_are_an_error(
     assert not (fake.board / "restarted").exists()
 
 
+@pytest.mark.slow
 def test_a_mode_that_does_not_come_back_is_an_error_with_the_command(
     fake: FakeModes, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,7 +127,14 @@ def test_turns_are_taken_in_one_mode(fake: FakeModes, capsys: pytest.CaptureFixt
     assert "--ab and --power-mode" in found["error"]["problem"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        signal.SIGTERM,
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 def test_what_ends_the_command_leaves_the_first_mode(
     fake: FakeModes, number: signal.Signals
 ) -> None:

@@ -41,6 +41,14 @@ def test_strict_exits_with_7_and_says_what_is_suspect_and_why(
     )
 
 
+def test_strict_names_the_power_mode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = busy()
+    result["board"] = {**result["board"], "power_mode": "7W"}
+    with pytest.raises(typer.Exit):
+        measuring._require_measured([record(tmp_path / "a", result=result, model="loaded")])
+    assert "--strict: loaded ort fp32 7W is suspect" in capsys.readouterr().err
+
+
 def test_strict_prints_the_profiles_all_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -169,6 +169,7 @@ def test_a_dropped_line_puts_the_mode_back_there_and_the_error_says_where_to_loo
     assert fake.changes == [3, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="the fake board has no sudo")
 def test_the_board_is_held_until_its_mode_is_back(afar: FakeModes, tmp_path: Path) -> None:
     with remote.connected("me@board", sys.executable) as board:

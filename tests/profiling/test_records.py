@@ -114,6 +114,8 @@ def test_another_schema_is_refused_with_both(tmp_path: Path, document: object) -
         ("memory_mb.device", -5.0),
         ("memory_mb.device_rule", "\x1b[2J"),
         ("memory_mb.device_phases", {"start": "none"}),
+        ("power_mode_change", {"from": "7W"}),
+        ("power_mode_change", {"from": "7W", "to": "\x1b[2J"}),
         ("samples_ns", None),
     ],
 )
