@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from edgedeploy.graph.float16 import to_float16
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from tests.graph.networks import block, kinds, pictures, producers, run
 
@@ -55,3 +56,15 @@ def test_a_norm_at_the_end_gives_the_output_its_name() -> None:
     fold_batch_norm(model)
     assert [value.name for value in graph.outputs] == ["head/norm"]
     assert run(model, pictures(1)).shape == (1, 12, 8, 8)
+
+
+def test_float16_convolutions_stay_float16() -> None:
+    model = block(norm=True)
+    for node in model.graph:
+        for value in node.outputs:
+            value.type = ir.TensorType(ir.DataType.FLOAT)
+    to_float16(model)
+    before = run(model, pictures(), optimise=False)
+    fold_batch_norm(model)
+    assert "BatchNormalization" not in kinds(model)
+    np.testing.assert_allclose(run(model, pictures(), optimise=False), before, atol=0.05)
