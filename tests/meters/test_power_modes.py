@@ -57,6 +57,14 @@ def test_the_mode_is_read_from_what_each_generation_prints(tmp_path: Path, greet
     assert opened(fake).query() == WEAK
 
 
+def test_a_mode_without_its_number_is_known_by_its_name(tmp_path: Path) -> None:
+    program = tmp_path / "nvpmodel"
+    program.write_text('#!/bin/sh\necho "NV Fan Mode:quiet"; echo "NV Power Mode: 5W"\n')
+    program.chmod(0o755)
+    plant(tmp_path, {"etc/nvpmodel.conf": CONFIG})
+    assert Nvpmodel(root=str(tmp_path), path="/", user=0).query() == WEAK
+
+
 def test_a_mode_is_set(fake: FakeModes) -> None:
     opened(fake).set(WEAK)
     assert fake.mode == 1
