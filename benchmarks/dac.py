@@ -24,6 +24,7 @@ from cifar_vgg import drawing, timing
 from cifar_vgg.training import Recipe, to_onnx, train
 from cifar_vgg.trials import Asked, Bench
 
+from edgedeploy.errors import UsageError
 from edgedeploy.files import write_atomically
 from edgedeploy.images import open_images
 from edgedeploy.meters import cpu
@@ -105,7 +106,11 @@ def budgets(bench: Bench) -> Part:
     right = {name: [(1.0, whole.top1)] for name in names}
     errors: dict[str, list[tuple[float, float]]] = {"one rank": [], "budget": []}
     for name, asked in ways.items():
-        plain = bench.measure(asked)
+        try:
+            plain = bench.measure(asked)
+        except UsageError as error:  # as a user sees it: the first layers are spared
+            rows.append([name, f"out of reach: {error.problem}", *["–"] * 4])
+            continue
         corrected = bench.measure(
             Asked(ranks=asked.ranks, target=asked.target, corrected=True)
             if asked.target is None

@@ -60,6 +60,7 @@ def choose(
     if request.rank is not None:
         ranks = request.rank.ranks(layers, spared)
         return Choice(ranks=ranks, spared=_still(spared, ranks), gains=gains)
+    total = _work(network)
     free = [layer for layer in layers if layer.name not in spared and layer.saving_rank > 0]
     if not free:
         raise UsageError(
@@ -68,7 +69,6 @@ def choose(
             fix="spare fewer: --spare-first 0",
         )
     if request.target_flops is not None:
-        total = network.multiply_adds or 0
         ranks = budget.within(free, gains, total=total, target=request.target_flops)
     else:
         choices = budget.descent(free, gains)
@@ -83,6 +83,18 @@ def _needed(trial: Trial | None) -> Trial:
             fix="pass --resolution R or --input-shape CxHxW",
         )
     return trial
+
+
+def _work(network: Network) -> int:
+    """Return a network's multiply-adds; refuse one whose work is not known."""
+    unknown = [layer.name for layer in network.layers if layer.positions is None]
+    if network.multiply_adds is None or unknown:
+        raise UsageError(
+            "a budget needs the multiply-adds of all layers, and those of "
+            f"{', '.join(unknown) or 'some operations'} are not known",
+            fix="give ranks instead: --rank R; edgedeploy analyze --layers says what is known",
+        )
+    return network.multiply_adds
 
 
 def _spared(

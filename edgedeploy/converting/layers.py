@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx_ir as ir
 
-from edgedeploy.graph import dac
+from edgedeploy.errors import FileError
+from edgedeploy.graph import cost, dac, operations
 from edgedeploy.graph.constants import array_of
-from edgedeploy.graph.shapes import fix_size
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
-
+    from edgedeploy.graph.cost import Cost
+    from edgedeploy.graph.operations import Shape
     from edgedeploy.types import Array
 
 
@@ -96,73 +97,48 @@ def survey(model: ir.Model, side: tuple[int, int] | None) -> Network:
         side: Height and width in pixels; None where they are not known.
 
     Raises:
-        UsageError: The model has another size.
-        BuildError: The shapes do not fit each other at that size.
+        FileError: The shapes do not fit each other at that size.
     """
-    sized = model.clone()
-    fix_size(sized, side)
-    convolutions = [node for node in sized.graph if node.op_type == "Conv"]
+    costs = () if side is None else _costs(model, side)
+    maps = {name: each.op.output for each in costs for name in each.op.names}
+    convolutions = [node for node in model.graph if node.op_type == "Conv"]
     grouped = [node for node in convolutions if node.attributes.get_int("group", 1) != 1]
     return Network(
-        layers=tuple(_layer(name, node) for name, node in dac.convertible(sized).items()),
+        layers=tuple(
+            _layer(name, node, maps.get(node.outputs[0].name or ""))
+            for name, node in dac.convertible(model).items()
+        ),
         convolutions=len(convolutions),
-        pointwise=sum(node not in grouped and _taps(node) == 1 for node in convolutions),
+        pointwise=sum(node not in grouped and _is_pointwise(node) for node in convolutions),
         grouped=len(grouped),
-        multiply_adds=_total(sized),
+        multiply_adds=None if side is None else cost.total(each.multiply_adds for each in costs),
     )
 
 
-def _taps(node: ir.Node) -> int | None:
-    weight = node.inputs[1]
-    return None if weight is None else _count(weight, start=2)
+def _costs(model: ir.Model, side: tuple[int, int]) -> tuple[Cost, ...]:
+    try:
+        ops = operations.from_onnx(ir.serde.serialize_model(model), (1, 3, *side))
+    except (ValueError, RuntimeError) as error:
+        raise FileError(
+            f"the shapes of the model cannot be inferred at {side[0]}x{side[1]}: "
+            f"{str(error).strip().splitlines()[0]}",
+            fix="pass the size that the model was made for: --resolution R",
+        ) from error
+    return cost.of(ops)
 
 
-def _layer(name: str, node: ir.Node) -> Layer:
+def _layer(name: str, node: ir.Node, output: Shape | None) -> Layer:
     weight = dac.weight_of(node)
     return Layer(
         name=name,
         shape=weight.shape,
         energies=np.square(dac.spectra(weight)).sum(axis=0),
-        positions=_count(node.outputs[0], start=2),
+        positions=None if output is None else operations.count(output[2:]),
     )
 
 
-def _total(model: ir.Model) -> int | None:
-    """Return the work of all layers with weights for one image, biases left out."""
-    total = 0
-    for node in model.graph:
-        if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
-            continue
-        work = _work(node)
-        if work is None:
-            return None
-        total += work
-    return total
-
-
-def _work(node: ir.Node) -> int | None:
-    """Return the multiply-adds of one node: outputs times what each of them sums up."""
-    data, other = node.inputs[0], node.inputs[1]
-    if data is None or other is None or other.shape is None:
-        return None
-    if node.op_type == "ConvTranspose":
-        return _product(_count(data, start=1), _count(other, start=1))
-    if node.op_type == "Conv":
-        return _product(_count(node.outputs[0], start=1), _count(other, start=1))
-    transposed = node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1
-    summed = other.shape[-1 if transposed else -2 if len(other.shape) > 1 else 0]
-    return _product(_count(node.outputs[0], start=1), summed if isinstance(summed, int) else None)
-
-
-def _product(first: int | None, second: int | None) -> int | None:
-    return None if first is None or second is None else first * second
-
-
-def _count(value: ir.Value, *, start: int) -> int | None:
-    """Return how many numbers a tensor has from one axis on; None where a length is not known."""
+def _is_pointwise(node: ir.Node) -> bool:
+    value = node.inputs[1]
     array = array_of(value)
-    sides = value.shape if array is None else array.shape
-    if sides is None:
-        return None
-    known = [side for side in list(sides)[start:] if isinstance(side, int)]
-    return math.prod(known) if len(known) == len(sides) - start else None
+    shape = array.shape if array is not None else (value and value.shape) or ()
+    return len(shape) > 2 and all(side == 1 for side in list(shape)[2:])

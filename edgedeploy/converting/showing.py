@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 COLUMNS = ("layer", "rank", "of", "energy", "error", "M before", "M after", "left", "gain")
 
+_NOT_COUNTED = "not known of all layers; where the model takes any size, pass --resolution R"
+_NOT_MEASURED = "not measured: the model takes images of any size; pass --resolution R"
+
 
 def rows(conversion: Conversion) -> list[tuple[str | None, ...]]:
     """Return a row for each layer that could be decomposed, in graph order.
@@ -27,7 +30,7 @@ def lines(conversion: Conversion) -> list[str]:
     before, after = conversion.network.multiply_adds, conversion.multiply_adds
     said = []
     if before is None or after is None:
-        said.append("multiply-adds: not known without a size; pass --resolution R")
+        said.append(f"multiply-adds: {_NOT_COUNTED}")
     else:
         said.append(
             f"multiply-adds of the whole model: {_millions(before)} M → {_millions(after)} M, "
@@ -40,7 +43,7 @@ def lines(conversion: Conversion) -> list[str]:
     )
     found = conversion.measured
     if found is None:
-        said.append("error of the output: not measured without a size; pass --resolution R")
+        said.append(f"error of the output: {_NOT_MEASURED}")
         return said
     said.append(f"error of the output on {found.inputs}: {found.output_error:.2%}")
     if found.uncorrected_error is not None:
@@ -54,12 +57,11 @@ def document(conversion: Conversion) -> dict[str, Any]:
     """Return all of it as JSON values; what is not known is null, with a reason."""
     before, after = conversion.network.multiply_adds, conversion.multiply_adds
     found = conversion.measured
-    no_size = "the model takes images of any size; pass --resolution R"
     reasons = {}
     if before is None:
-        reasons["totals.multiply_adds"] = no_size
+        reasons["totals.multiply_adds"] = _NOT_COUNTED
     if found is None:
-        reasons["measured"] = no_size
+        reasons["measured"] = _NOT_MEASURED
     return {
         "method": METHOD,
         "layers": [_layer(conversion, layer) for layer in conversion.network.layers],

@@ -17,7 +17,7 @@ from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
 from edgedeploy.types import QdqStyle
 from tests.converting.networks import LAYERS, draw_images, saved, vgg
-from tests.graph.networks import block, pictures, ranges, run
+from tests.graph.networks import block, pictures, producers, ranges, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -240,3 +240,18 @@ def test_old_files_with_initialisers_among_the_inputs_are_converted(tmp_path: Pa
     found = dac.convert(saved(model, tmp_path / "old.onnx"), rank("8,b/conv=9,c/conv=9"))
     assert [value.name for value in loaded(found).graph.inputs] == ["image"]
     np.testing.assert_allclose(run(loaded(found), pictures()), before, atol=1e-4)
+
+
+def test_a_budget_of_a_model_with_work_that_nobody_counts_is_refused(tmp_path: Path) -> None:
+    model = vgg()
+    graph = model.graph
+    flat = ir.node("Einsum", [producers(model)["logits"].outputs[0]], {"equation": "nc->nc"})
+    graph.append(flat)
+    graph.outputs[:] = flat.outputs
+    flat.outputs[0].name = "copied"
+    flat.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+    flat.outputs[0].shape = ir.Shape(["n", 4])
+    source = saved(model, tmp_path / "einsum.onnx")
+    with pytest.raises(UsageError, match="a budget needs the multiply-adds of all layers"):
+        dac.convert(source, DacRequest(target_flops=0.5, threads=1))
+    assert dac.convert(source, rank("4")).multiply_adds is None
