@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import onnx
+
     from edgedeploy.graph.cost import Cost
     from edgedeploy.model_file import ModelHints
     from edgedeploy.types import OnnxModel
@@ -64,7 +66,7 @@ def analyze(path: Path, hints: ModelHints) -> Analysis:
     """Count what one image costs in a model.
 
     Raises:
-        FileError: It is no ONNX model of one image, or its shapes cannot be inferred.
+        FileError: It is no ONNX model of one image, or it is damaged.
         UsageError: Nobody says which size it takes, or what is said does not agree.
     """
     model = model_file.read(path, hints)
@@ -74,11 +76,26 @@ def analyze(path: Path, hints: ModelHints) -> Analysis:
             fix="pass --resolution R or --input-shape CxHxW",
         )
     proto = model_file.load_proto(path)
+    _check_names(proto, path)
     try:
         ops = operations.from_onnx(proto, (1, 3, *model.side))
     except (ValueError, RuntimeError) as error:
         raise FileError(
-            f"{path}: its shapes cannot be inferred: {str(error).strip().splitlines()[0]}",
-            fix="pass the size that the model was made for: --resolution R",
+            f"{path} cannot be counted: {str(error).strip().splitlines()[0]}",
+            fix="pass the size that the model was made for: --resolution R, or export it again",
         ) from error
     return Analysis(model, cost.of(ops))
+
+
+def _check_names(proto: onnx.ModelProto, path: Path) -> None:
+    graph = proto.graph
+    names = [each.name for each in graph.initializer]
+    names += [each.name for each in (*graph.input, *graph.output)]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+    wrong = next((name for name in names if type(name) is not str), None)
+    if wrong is not None:  # protobuf hands over as bytes what is no UTF-8
+        raise FileError(
+            f"{path} has a name that is no text: {str(wrong)[:60]}",
+            fix="export it again; names in a model are UTF-8",
+        )

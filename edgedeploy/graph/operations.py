@@ -19,18 +19,8 @@ if TYPE_CHECKING:
 _SMALL = 64  # numbers in a constant that a shape may be computed from; weights have more
 _OF_SHAPES = frozenset({"Shape", "Size", "ShapeOf"})
 # What leaves a constant the same weights, so that two layers that read it share them.
-_KEEPING = frozenset(
-    {
-        "Cast",
-        "DequantizeLinear",
-        "Identity",
-        "QuantizeLinear",
-        "Reshape",
-        "Squeeze",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
+_SHAPING = frozenset({"Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+_KEEPING = _SHAPING | {"Cast", "DequantizeLinear", "Identity", "QuantizeLinear"}
 # Inputs that were trained, where scales and zero points stand among them.
 _TRAINED = {
     "ConvInteger": (1,),
@@ -115,7 +105,7 @@ def from_onnx(model: onnx.ModelProto, shape: Sequence[int]) -> tuple[Op, ...]:
         shape: Of the input, ``(1, 3, H, W)``.
 
     Raises:
-        ValueError: The input has another number of sides.
+        ValueError: The input has another number of sides, or a convolution no groups.
     """
     values = _Values(_inferred(model, shape), model)
     ops: list[Op] = []
@@ -136,7 +126,7 @@ def from_onnx(model: onnx.ModelProto, shape: Sequence[int]) -> tuple[Op, ...]:
                 inputs=values.tensors(moving),
                 constants=values.tensors(_trained(node, values.fixed)),
                 outputs=values.tensors(name for name in node.output if name),
-                groups=next((a.i for a in node.attribute if a.name == "group"), 1),
+                groups=_groups(node),
             )
         )
     return tuple(ops)
@@ -221,6 +211,13 @@ def _stored(graph: onnx.GraphProto) -> Iterable[tuple[str, str]]:
 def _trained(node: onnx.NodeProto, fixed: set[str]) -> list[str]:
     kept = _TRAINED.get(node.op_type, range(len(node.input)))
     return [name for number, name in enumerate(node.input) if name in fixed and number in kept]
+
+
+def _groups(node: onnx.NodeProto) -> int:
+    found = next((a.i for a in node.attribute if a.name == "group"), 1)
+    if found < 1:
+        raise ValueError(f"{node.output[0]} has {found} groups")
+    return found
 
 
 def _info(name: str, kind: int, dims: Sequence[int] | None) -> onnx.ValueInfoProto:

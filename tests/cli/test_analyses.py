@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 from onnx import helper
@@ -140,6 +141,25 @@ def test_what_is_not_known_is_null_with_the_operators_that_are_not(
     assert (
         _json(capsys, path, "--resolution", "8", "--energy")["energy_estimate"]["total_mj"] is None
     )
+
+
+def test_a_name_that_is_no_text_is_refused(
+    dynamic: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = (tmp_path / "block.onnx").read_bytes()
+    (tmp_path / "block.onnx").write_bytes(data.replace(b"expand/conv", b"expand/\xff\xffnv"))
+    assert app.run(["analyze", dynamic, "--resolution", "16"]) == 6
+    assert "has a name that is no text" in capsys.readouterr().err
+
+
+def test_a_convolution_without_groups_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weight = np.ones((4, 3, 1, 1), np.float32)
+    nodes = [helper.make_node("Conv", ["image", "w"], ["out"], group=0)]
+    path = str(save(model(nodes, w=weight), tmp_path / "x.onnx"))
+    assert app.run(["analyze", path, "--resolution", "8"]) == 6
+    assert "cannot be counted: out has 0 groups" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_model_is_refused(

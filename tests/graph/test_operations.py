@@ -148,6 +148,14 @@ def test_an_input_with_other_sides_is_a_value_error() -> None:
         operations.from_onnx(proto, (1, 3, 16))
 
 
+@pytest.mark.parametrize("groups", [0, -1])
+def test_a_convolution_without_groups_is_a_value_error(groups: int) -> None:
+    weight = np.ones((4, 3, 1, 1), np.float32)
+    proto = model([helper.make_node("Conv", ["image", "w"], ["out"], group=groups)], w=weight)
+    with pytest.raises(ValueError, match=f"out has {groups} groups"):
+        operations.from_onnx(proto, SHAPE)
+
+
 def test_the_groups_of_an_ir_are_an_axis_of_its_weights() -> None:
     root = ElementTree.fromstring(
         """<net><layers>
