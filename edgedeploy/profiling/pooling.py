@@ -34,8 +34,12 @@ RULES = {
     "memory_mb": "peak_rss and device: the largest of the rounds; by phase: their median",
     "cold_start_ms": "the median of the rounds",
     "verdict": "the worst of the rounds, and of their samples together",
+    "ab.verdict": "the worst of the rounds; measured while at most 25 % of them are suspect",
 }
 """How the rounds became one record, by what is in it."""
+
+MOST_DISTURBED = 0.25
+"""Share of suspect rounds up to which a comparison of the two sides holds."""
 
 _FIGURE = re.compile(r"\d+(?:\.\d+)?")
 _KEPT = (
@@ -72,6 +76,7 @@ def pool(rounds: Sequence[ProfileRecord], *, options: Document, ab: Document) ->
     seconds = sum(one["window_s"] for one in documents)
     told = _verdict(rounds)
     whole = _with_series(told, samples, summary)
+    against = _outweighed(told, rounds)
     document = {
         **documents[-1],
         "scenario_options": dict(options),
@@ -89,7 +94,7 @@ def pool(rounds: Sequence[ProfileRecord], *, options: Document, ab: Document) ->
         "verdict": _as_json(whole),
         "reasons": _reasons(documents, summary),
         "rounds": [_round(one) for one in documents],
-        "ab": {**ab, "verdict": _as_json(told), "pooled_by": RULES},
+        "ab": {**ab, "verdict": _as_json(against), "pooled_by": RULES},
         "samples_ns": encoding.encode(_as_array(rounds)),
     }
     return records.parse(document, name="the rounds together")
@@ -170,6 +175,8 @@ def _memory_mb(all_rounds: Sequence[Document]) -> dict[str, Any]:
     found = dict(_merged(all_rounds, statistics.median))
     for key in ("peak_rss", "device"):
         found[key] = _merged([one[key] for one in all_rounds], max)
+    if found.get("device_rule") is None:
+        found["device"] = None  # the rounds tell different things, or none
     return found
 
 
@@ -256,6 +263,18 @@ def _verdict(rounds: Sequence[ProfileRecord]) -> Verdict:
         level = max(level, "suspect", key=LEVELS.index)
         reasons.append(f"the power mode changed between the rounds: {', then '.join(modes)}")
     return Verdict(level, tuple(reasons))
+
+
+def _outweighed(told: Verdict, rounds: Sequence[ProfileRecord]) -> Verdict:
+    """Return the verdict that counts when the two sides are compared round by round.
+
+    Rounds are drawn anew for the interval, so what a few disturbed ones do is in its width.
+    """
+    disturbed = [one for one in rounds if one.level != "measured"]
+    is_of_rounds = all(text.startswith("round") for text in told.reasons)
+    if told.level == "suspect" and is_of_rounds and len(disturbed) <= MOST_DISTURBED * len(rounds):
+        return Verdict("measured", told.reasons)
+    return told
 
 
 def _with_series(told: Verdict, samples: Array, summary: Summary) -> Verdict:

@@ -103,15 +103,24 @@ def test_a_tail_needs_the_samples_that_it_needs_anywhere(tmp_path: Path) -> None
     assert p99.reason == f"A and B: {6 * CALLS} samples, 662 are needed"
 
 
-def test_a_disturbed_round_makes_the_comparison_one_that_cannot_be_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("disturbed", "told"), [({3}, None), ({3, 4}, "rounds 3-4")])
+def test_more_than_a_quarter_of_disturbed_rounds_make_it_one_that_cannot_be_told(
+    tmp_path: Path, disturbed: set[int], told: str | None
+) -> None:
     def result(turn: Any) -> dict[str, Any]:
         busy = {"cpus": 2, "other_cpus": 1.5}
-        return {"conditions": busy} if (turn.number, turn.side) == (3, "B") else {}
+        return {"conditions": busy} if turn.side == "B" and turn.number in disturbed else {}
 
-    p50 = change(compared(*in_turns(tmp_path, 6, times_ms=(1.0, 2.0), result=result)), "p50")
-    told = "B: suspect: round 3: other processes kept 1.5 of 2 CPUs busy"
-    assert (p50.word, p50.reason) == ("cannot tell", told)
+    sides = in_turns(tmp_path, 6, times_ms=(1.0, 2.0), result=result)
+    p50 = change(compared(*sides), "p50")
     assert p50.interval is not None
+    assert sides[1].level == "suspect"
+    assert sides[1].reasons[0].startswith("round")
+    if told is None:
+        assert (p50.word, p50.doubt) == ("slower", None)
+    else:
+        busy = "other processes kept 1.5 of 2 CPUs busy"
+        assert (p50.word, p50.reason) == ("cannot tell", f"B: suspect: {told}: {busy}")
 
 
 def metered(turn: Any) -> dict[str, Any]:
