@@ -111,6 +111,7 @@ def profile(
         batches=None if batches is None else _sizes(batches),
         side=None if resolution is None else (resolution, resolution),
         layers=layers,
+        command=("edgedeploy", *sys.argv[1:]),
     )
     in_turns.check(is_asked=ab, count=rounds, resume=resume, power_modes=power_mode or [])
     if ab:

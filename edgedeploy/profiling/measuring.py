@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ class ProfileSpec:
         layers: Whether to time layers as well, with the vendor's profiler, after all else.
         python: Another interpreter for the worker.
         timeout_s: Seconds of silence after which the worker counts as stuck.
+        command: What the user typed, for the record.
 
     Raises:
         UsageError: A number is out of its range, or of no use in this scenario.
@@ -72,6 +73,7 @@ class ProfileSpec:
     layers: bool = False
     python: Path | None = None
     timeout_s: float = 300.0
+    command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.duration_s <= 86400 or self.min_runs < 1 or not self.timeout_s > 0:
@@ -154,6 +156,8 @@ def profile(
     )
     counted = costs.read(artifact, manifest.engine, result["input_shape"])
     record = costs.add(record, counted)
+    if spec.command:
+        record = replace(record, document={**record.document, "command": list(spec.command)})
     return layers.add(record, result, counted) if spec.layers else record
 
 

@@ -54,8 +54,10 @@ def test_a_board_that_nobody_makes_is_refused_with_a_suggestion(artifact: Path) 
 
 
 def test_local_is_this_machine(artifact: Path) -> None:
-    spec = ProfileSpec(device="local", duration_s=0.05, threads=1)
-    assert measuring.profile(artifact, spec).document["device"]["name"] == "local"
+    spec = ProfileSpec(device="local", duration_s=0.05, threads=1, command=("edgedeploy", "a b"))
+    document = measuring.profile(artifact, spec).document
+    assert document["device"]["name"] == "local"
+    assert document["command"] == ["edgedeploy", "a b"]
 
 
 def test_a_folder_that_is_no_artifact_is_named(tmp_path: Path) -> None:
