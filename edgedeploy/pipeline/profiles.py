@@ -12,7 +12,7 @@ from edgedeploy import artifact, devices
 from edgedeploy.errors import FileError, UsageError
 from edgedeploy.files import write_atomically
 from edgedeploy.pipeline.places import ARTIFACTS, PROFILES, SHIPPED_ACCURACY, Failure
-from edgedeploy.profiling import accuracy, records, remote
+from edgedeploy.profiling import accuracy, costs, records, remote
 from edgedeploy.profiling import measuring as profiling
 from edgedeploy.reporting import document, html, markdown, sheet, table
 from edgedeploy.runtime import manifest as manifests
@@ -114,6 +114,7 @@ def import_trtexec(
     when_s = time.time() if finished_s is None else finished_s  # noqa: TID251 -- a date
     head = {"schema": records.SCHEMA, "created": records.timestamp(when_s)}
     record = records.parse({**head, **document}, name=str(log))
+    record = costs.add(record, costs.read(folder, manifest.engine, document["input_shape"]))
     return _kept(record, out) or records.write(record, out), record
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from edgedeploy.errors import FileError
 from edgedeploy.graph import operations
@@ -43,7 +44,14 @@ def read(folder: Path, engine: str, shape: Sequence[int]) -> tuple[Op, ...] | No
             return operations.from_ir(ElementTree.parse(path).getroot())
         model = onnx.load(path, load_external_data=False)
         return operations.from_onnx(model, (1, *shape[1:]))
-    except (OSError, ValueError, LookupError, ElementTree.ParseError, RuntimeError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        RuntimeError,
+        DecodeError,
+        ElementTree.ParseError,
+    ) as error:
         raise FileError(f"{path} cannot be read as a graph: {error}", fix="build it again") from (
             error
         )

@@ -88,6 +88,7 @@ def test_what_trtexec_measured_shows_up_in_the_report(
 ) -> None:
     (record,) = run(capsys, *IMPORT, "--times", "times.json")["profiles"]
     assert (record["source"], record["scenario"]) == ("trtexec", "single")
+    assert record["cost"]["multiply_adds"] > 0
     assert record["device"] == {
         "name": "jetson-nano",
         "model": "NVIDIA Tegra X1",

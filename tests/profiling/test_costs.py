@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from edgedeploy.graph.operations import Op, Tensor
 from edgedeploy.profiling import costs, records
 from edgedeploy.profiling.costs import Counted
@@ -49,8 +51,9 @@ def test_an_engine_without_its_source_has_no_cost_and_says_why(tmp_path: Path) -
     )
 
 
-def test_a_damaged_graph_is_a_reason_and_loses_no_measurement(tmp_path: Path) -> None:
-    (tmp_path / "model.xml").write_text("<net>")
-    counted = costs.read(tmp_path, "model.xml", SHAPE)
+@pytest.mark.parametrize("engine", ["model.xml", "model.onnx"])
+def test_a_damaged_graph_is_a_reason_and_loses_no_measurement(tmp_path: Path, engine: str) -> None:
+    (tmp_path / engine).write_text("<net>")
+    counted = costs.read(tmp_path, engine, SHAPE)
     assert counted.ops is None
     assert "cannot be read as a graph" in (counted.reason or "")
