@@ -50,6 +50,7 @@ def source(
     from edgedeploy.graph.fold_batch_norm import fold_batch_norm
     from edgedeploy.graph.opset import convert
     from edgedeploy.graph.shapes import fix_size
+    from edgedeploy.graph.widen import widen
 
     # first of all, so that inferring the shapes also checks what the conversion left
     graph = convert(
@@ -59,6 +60,7 @@ def source(
         newest_ir=form.newest_ir,
     )
     fix_size(graph, model.side)
+    widen(graph)
     fold_batch_norm(graph)
     if form.style is not None and calibration is not None:
         _quantise(graph, form.style, form, calibration, x86)

@@ -16,6 +16,7 @@ from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.placement import is_weighted, output_axis, place
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
+from edgedeploy.graph.widen import widen
 from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def network(model: OnnxModel, side: tuple[int, int] | None) -> Network:
     """
     graph = ir.serde.deserialize_model(model_file.load_proto(model.path))
     fix_size(graph, side)
+    widen(graph)
     names = _tensor_names(graph)
     fold_batch_norm(graph)
     return Network(graph, names | _tensor_names(graph))

@@ -17,6 +17,7 @@ from edgedeploy.calibration.spendings import LARGEST_DROP
 from edgedeploy.errors import UnknownNameError, UsageError
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.shapes import fix_size
+from edgedeploy.graph.widen import widen
 from edgedeploy.types import Calibration
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def measure(
     _check_budget(max_drop)
     graph = ir.serde.deserialize_model(model_file.load_proto(model.path))
     fix_size(graph, side)
+    widen(graph)
     fold_batch_norm(graph)
     taken = check_steps(steps)
     few = len(images.entries) <= MOST_KEPT

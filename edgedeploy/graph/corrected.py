@@ -17,6 +17,7 @@ from edgedeploy.graph.equalise import equalise
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.placement import is_weighted, output_axis
 from edgedeploy.graph.qdq import check_corrections
+from edgedeploy.graph.widen import widen
 from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def to_corrected_float(model: ir.Model, calibration: Calibration) -> None:
     Raises:
         BuildError: The calibration does not fit the model.
     """
+    widen(model)
     fold_batch_norm(model)
     equalise(model, calibration.equalisation)
     corrections = calibration.corrections.get(QdqStyle.S8.value, {})
