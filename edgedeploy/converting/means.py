@@ -10,6 +10,7 @@ from edgedeploy.converting import running
 from edgedeploy.graph import dac
 from edgedeploy.graph.bias import bias_of, takes_bias
 from edgedeploy.graph.constants import array_of
+from edgedeploy.graph.placement import behind_activation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgedeploy.types import Array
+
+_LEAST_SHARE = 0.2  # only values above 0 move with the bias; few of them tell little
+_STEPS = 2  # the share grows with the bias: where it was small, one step goes too far
 
 
 def correct_biases(
@@ -28,10 +32,12 @@ def correct_biases(
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Give every decomposed layer back the mean that each of its output channels had.
+    """Give every decomposed layer back the means that its output channels had.
 
-    Layer by layer in graph order, each behind the corrected ones before it. A layer whose bias
-    depends on the input is left as it is.
+    Layer by layer in graph order, each behind the corrected ones before it: first the mean of what
+    the layer puts out, then, where a ReLU or Clip follows, what is still missing behind that. The
+    second step matters more: a lower rank takes variance away, less of which gets past a ReLU. A
+    layer whose bias depends on the input is left as it is.
 
     Args:
         original: The network before.
@@ -47,12 +53,22 @@ def correct_biases(
     """
     nodes = {name: n for name, n in dac.convertible(original).items() if name in layers}
     sizes = {n.outputs[0].name or "": dac.weight_of(n).ndim for n in nodes.values()}
-    wanted = running.channel_means(original, sizes, pictures, threads)
+    behind = {
+        node.outputs[0].name or "": behind_activation(node.outputs[0]).name or ""
+        for node in nodes.values()
+    }
+    names = {name: axes for output, axes in sizes.items() for name in (output, behind[output])}
+    wanted = running.channel_means(original, names, pictures, threads)
     last = {node.outputs[0].name: node for node in converted.graph}
     for number, (output, axes) in enumerate(sizes.items(), start=1):
         if takes_bias(last[output]):
             found = running.channel_means(converted, {output: axes}, pictures, threads)
             _shift(converted.graph, last[output], wanted[output] - found[output])
+            after = behind[output]
+            for _ in range(_STEPS if after != output else 0):
+                mean, share = running.activity(converted, after, axes, pictures, threads)
+                missing = (wanted[after] - mean) / np.maximum(share, _LEAST_SHARE)
+                _shift(converted.graph, last[output], missing)
         progress(number, len(sizes))
 
 

@@ -80,21 +80,55 @@ def channel_means(
     return means
 
 
+def activity(
+    model: ir.Model, name: str, axes: int, pictures: Sequence[Array], threads: int | None
+) -> tuple[Array, Array]:
+    """Return the mean of each channel behind an activation, and its share of values above 0.
+
+    Args:
+        model: It stays as it is.
+        name: What a ReLU or Clip puts out.
+        axes: How many axes it has.
+        pictures: As for `channel_means`.
+        threads: As for `channel_means`.
+    """
+    probes = [_mean(name, axes, opset(model)), _share(name, axes, opset(model))]
+    mean, share = (
+        sum(several) for several in zip(*_run(model, probes, pictures, threads), strict=True)
+    )
+    _check_finite(name, np.asarray(mean))
+    return np.asarray(mean) / len(pictures), np.asarray(share) / len(pictures)
+
+
 def _floats(name: str) -> _Probe:
     node = helper.make_node("Cast", [name], [f"{name}/float"], to=int(TensorProto.FLOAT))
     return _Probe(name, (node,))
 
 
 def _mean(name: str, axes: int, version: int) -> _Probe:
-    cast = _floats(name)
+    return _reduced(_floats(name), "mean", axes, version)
+
+
+def _share(name: str, axes: int, version: int) -> _Probe:
+    """Return the share of values that are not 0."""
+    found, ones = f"{name}/is_active", f"{name}/active"
+    nodes = (
+        helper.make_node("Cast", [name], [found], to=int(TensorProto.BOOL)),
+        helper.make_node("Cast", [found], [ones], to=int(TensorProto.FLOAT)),
+    )
+    return _reduced(_Probe(name, nodes), "share", axes, version)
+
+
+def _reduced(probe: _Probe, word: str, axes: int, version: int) -> _Probe:
+    """Return the mean by channel of what a probe computes."""
     others = [axis for axis in range(axes) if axis != 1]
-    output, listed = f"{name}/mean", f"{name}/axes"
+    output, listed = f"{probe.name}/{word}", f"{probe.name}/{word}/axes"
     if version < _AXES_ARE_INPUT:
-        node = helper.make_node("ReduceMean", [cast.output], [output], axes=others, keepdims=0)
-        return _Probe(name, (*cast.nodes, node))
-    node = helper.make_node("ReduceMean", [cast.output, listed], [output], keepdims=0)
+        node = helper.make_node("ReduceMean", [probe.output], [output], axes=others, keepdims=0)
+        return _Probe(probe.name, (*probe.nodes, node))
+    node = helper.make_node("ReduceMean", [probe.output, listed], [output], keepdims=0)
     constant = helper.make_tensor(listed, TensorProto.INT64, [len(others)], others)
-    return _Probe(name, (*cast.nodes, node), (constant,))
+    return _Probe(probe.name, (*probe.nodes, node), (constant,))
 
 
 def _run(
