@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ Ranks = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One layer's way from a rank to a lower one; ``price`` is error added per work saved."""
+    """One layer's way from a rank to a lower one; ``price`` is loss added per work saved."""
 
     price: float
     layer: Layer
@@ -28,8 +29,7 @@ def descent(layers: Sequence[Layer], gains: Mapping[str, float]) -> list[Ranks]:
     """Return ever cheaper choices of ranks, the untouched network first.
 
     Every choice makes one layer cheaper than the last, the one with the smallest growth of the
-    expected error per multiply-add saved. A layer's expected error is its weights' error times its
-    gain; those of several layers add up in squares, as independent errors do.
+    expected loss, see `_loss`, per multiply-add saved.
 
     Args:
         layers: Those that may be decomposed.
@@ -82,7 +82,7 @@ def remaining(layers: Sequence[Layer], ranks: Mapping[str, int], total: int) -> 
 def _steps(layer: Layer, gain: float) -> Iterator[_Step]:
     """Yield one layer's steps down, one rank at a time.
 
-    Prices are those of the lower convex hull of error over work, so that they only rise; a rank
+    Prices are those of the lower convex hull of loss over work, so that they only rise; a rank
     above the hull, on the way from one of its corners to the next, has the price of that way.
     """
     rank: int | None = None
@@ -101,7 +101,16 @@ def _price(layer: Layer, gain: float, rank: int | None, lower: int) -> float:
 
 
 def _loss(layer: Layer, gain: float, rank: int | None) -> float:
-    return float((gain * layer.weight_error(rank)) ** 2)
+    """Return how much worse the network is expected to be for one layer at a rank.
+
+    For small errors that is (gain · error)². It grows without bounds as a layer loses all it says:
+    ranks then stay balanced, where a plain sum of squares gives some layers up for others.
+
+    Source:
+        Zhang, Zou, He and Sun 2015, "Accelerating Very Deep Convolutional Networks for
+        Classification and Detection", section 2.4: the product of the energies that are kept.
+    """
+    return float(-(gain**2) * math.log1p(-(layer.weight_error(rank) ** 2)))
 
 
 def _saved(layer: Layer, rank: int | None, lower: int) -> int:

@@ -149,7 +149,7 @@ def convert(
         network=network,
         choice=choice,
         measured=measured,
-        notes=tuple(_notes(network, choice)),
+        notes=(*_notes(network, choice), *_overrun(request, measured)),
     )
 
 
@@ -252,6 +252,15 @@ def _notes(network: Network, choice: Choice) -> Iterator[str]:
     if choice.spared:
         why = "asked for" if not choice.gains else "they are the most sensitive"
         yield f"left as they are ({why}): {', '.join(choice.spared)}"
+
+
+def _overrun(request: DacRequest, measured: Measured | None) -> Iterator[str]:
+    """Yield what is to be said where corrected biases lead out of a budget that ranks kept to."""
+    if request.max_error is not None and measured and measured.output_error > request.max_error:
+        yield (
+            f"with its biases corrected the output errs by {measured.output_error:.4g}, more than "
+            f"--max-error {request.max_error:g}; --no-correct-bias stays within"
+        )
 
 
 def _names(network: Network) -> str:

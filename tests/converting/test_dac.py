@@ -255,3 +255,15 @@ def test_a_budget_of_a_model_with_work_that_nobody_counts_is_refused(tmp_path: P
     with pytest.raises(UsageError, match="a budget needs the multiply-adds of all layers"):
         dac.convert(source, DacRequest(target_flops=0.5, threads=1))
     assert dac.convert(source, rank("4")).multiply_adds is None
+
+
+def test_a_correction_that_leads_out_of_an_error_budget_is_told() -> None:
+    request = DacRequest(max_error=0.2)
+    inside, outside = (
+        dac.Measured(inputs="9 images", output_error=e, uncorrected_error=0.19, agreement=None)
+        for e in (0.2, 0.25)
+    )
+    assert list(dac._overrun(request, inside)) == []
+    (told,) = dac._overrun(request, outside)
+    assert told.startswith("with its biases corrected the output errs by 0.25, more than --max-er")
+    assert list(dac._overrun(rank("4"), outside)) == []
