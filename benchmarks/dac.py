@@ -7,7 +7,8 @@ on `test/`: one layer alone, the first k and the last k layers, whole networks f
 multiply-adds with and without corrected biases, and the latency of some of them on ONNX Runtime
 and OpenVINO. What is measured already is not measured again. Writes `dac.md` and three drawings
 to the folder; with `--docs docs/dac.md` the tables go between the marks there, and the drawings to
-`images/` beside it. `--train-only` stops after the training, which may be done on a GPU elsewhere.
+`images/` beside it. `--train-only` stops after the training, which may be done on a GPU elsewhere: `vgg.onnx` is all that
+the rest needs. Remove `measured.json` there when the conversion itself has changed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from cifar_vgg import drawing, timing
-from cifar_vgg.training import Recipe, to_onnx, train
+from cifar_vgg.training import Recipe, recipe_of, to_onnx, train
 from cifar_vgg.trials import Asked, Bench
 
 from edgedeploy.errors import UsageError
@@ -195,10 +196,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def trained(images: ImageSet, recipe: Recipe, out: Path, device: torch.device) -> Path:
     """Train, unless it was done, and return the ONNX file."""
-    network = train(images, recipe, out, device)
-    labels = tuple(name for _, name in sorted(images.classes.items()))
-    write_atomically(out / "vgg.onnx", to_onnx(network, labels))
-    return out / "vgg.onnx"
+    path = out / "vgg.onnx"
+    if recipe_of(path) != recipe:
+        network = train(images, recipe, out, device)
+        labels = tuple(name for _, name in sorted(images.classes.items()))
+        write_atomically(path, to_onnx(network, labels, recipe))
+    return path
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from edgedeploy.reporting import palette, vega
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_FONT = 'font-family="Arial, sans-serif" font-size="12px"'  # in a report the style sheet says it
 _VARIABLE = re.compile(r"var\(--([a-z0-9-]+)\)")
 
 
@@ -66,5 +67,5 @@ def lines(
             },
         },
     }
-    drawn = vega.draw(spec, alt=alt)
+    drawn = vega.draw(spec, alt=alt).replace("<svg ", f"<svg {_FONT} ", 1)
     return _VARIABLE.sub(lambda found: palette.LIGHT[found[1]], drawn) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ SIDE = 32
 _PLAN = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
 _OPSET, _IR_VERSION = 13, 7
 _SHIFT = 0.125
+_KEY = "edgedeploy.recipe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,15 @@ def vgg(width: int) -> nn.Sequential:
     return network
 
 
-def to_onnx(network: nn.Sequential, labels: tuple[str, ...]) -> bytes:
+def recipe_of(path: Path) -> Recipe | None:
+    """Return what an ONNX file of `to_onnx` was trained by; None where there is none."""
+    if not path.exists():
+        return None
+    props = {prop.key: prop.value for prop in model_file.load_proto(path).metadata_props}
+    return Recipe(**json.loads(props[_KEY]))
+
+
+def to_onnx(network: nn.Sequential, labels: tuple[str, ...], recipe: Recipe) -> bytes:
     """Return the trained network as ONNX; nodes are called as its modules."""
     nodes, constants, value = [], [], "image"
     for name, module in network.named_children():
@@ -125,6 +135,7 @@ def to_onnx(network: nn.Sequential, labels: tuple[str, ...]) -> bytes:
     model_file.set_metadata(
         proto, variant=None, base_resolution=SIDE, preprocessing=RULE, labels=labels
     )
+    proto.metadata_props.add(key=_KEY, value=json.dumps(asdict(recipe)))
     return proto.SerializeToString(deterministic=True)
 
 
