@@ -7,8 +7,9 @@ on `test/`: one layer alone, the first k and the last k layers, whole networks f
 multiply-adds with and without corrected biases, and the latency of some of them on ONNX Runtime
 and OpenVINO. What is measured already is not measured again. Writes `dac.md` and three drawings
 to the folder; with `--docs docs/dac.md` the tables go between the marks there, and the drawings to
-`images/` beside it. `--train-only` stops after the training, which may be done on a GPU elsewhere: `vgg.onnx` is all that
-the rest needs. Remove `measured.json` there when the conversion itself has changed.
+`images/` beside it. `--train-only` stops after the training, which may be done on a GPU elsewhere:
+`vgg.onnx` is all that the rest needs. Remove `measured.json` there when the conversion itself has
+changed.
 """
 
 from __future__ import annotations
