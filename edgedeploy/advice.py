@@ -136,7 +136,8 @@ def on_artifact(
     lacking = _lacking(cpu) if on_cpu and manifest.backend in _CPU_BACKENDS else None
     unknown = lacking or "it has not been measured whether INT8 is faster here"
     if siblings:
-        check = f"compare: edgedeploy profile {' '.join((*siblings, path))}"
+        in_turns = "--ab " if len(siblings) == 1 else ""
+        check = f"compare: edgedeploy profile {in_turns}{' '.join((*siblings, path))}"
         rows.append(Advice(path, unknown, check))
     elif lacking:
         check = "build --fp32 too, and compare with: edgedeploy profile"

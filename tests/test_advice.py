@@ -129,7 +129,7 @@ def test_artifact_that_runs_as_asked_on_a_fast_processor_gets_no_advice(tmp_path
 def test_sibling_in_another_type_is_to_be_compared(tmp_path: Path) -> None:
     row = only(on(known(tmp_path), VNNI, "m/ort-fp32"))
     assert "not been measured" in row.problem
-    assert row.fix == "compare: edgedeploy profile m/ort-fp32 m/ort-int8"
+    assert row.fix == "compare: edgedeploy profile --ab m/ort-fp32 m/ort-int8"
 
 
 def test_processor_without_vnni_is_the_reason_to_compare(tmp_path: Path) -> None:

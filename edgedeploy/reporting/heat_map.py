@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgedeploy.reporting import palette, vega
 from edgedeploy.reporting.figures import DataTable, Figure, number
 from edgedeploy.reporting.settings import group
+from edgedeploy.reporting.table import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from edgedeploy.profiling.records import ProfileRecord
     from edgedeploy.reporting.settings import Setting
     from edgedeploy.reporting.vega import Spec
+
+
+_MARKED = {"?": " ? suspect, its reasons stand below.", "!": " ! invalid, its reasons stand below."}
 
 
 def chart(records: Sequence[ProfileRecord], setting: Setting) -> Figure | None:
@@ -46,7 +50,8 @@ def chart(records: Sequence[ProfileRecord], setting: Setting) -> Figure | None:
     return Figure(
         title=f"Median latency over α × ρ: {setting.words}",
         alt=alt,
-        caption="Milliseconds; paler is faster, on one logarithmic scale for all maps.",
+        caption="Milliseconds; paler is faster, on one logarithmic scale for all maps."
+        + "".join(_MARKED[mark] for mark in _MARKED if any(c["text"][0] == mark for c in cells)),
         svg=vega.draw(_spec(cells), alt=alt),
         table=DataTable(
             caption="Best median latency of each cell",
@@ -67,7 +72,7 @@ def _cells(best: dict[tuple[str, float, float], ProfileRecord]) -> list[dict[str
     for ((name, alpha, rho), record), median in zip(best.items(), medians, strict=True):
         share = (math.log(median) - low) / (high - low) if high > low else 0.0
         colour, ink = palette.heat(share)
-        text = number(_p50(record), 3)
+        text = f"{MARKS[record.level]}{number(_p50(record), 3)}"
         cells.append(
             {
                 "map": name,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SIZES = (70, 420)  # areas of the smallest and the largest of few points, in square pixels
 _FEW = 40
 _HOLLOW = "hollow: p90, because there are too few samples for p99"
+_DASHED = "dashed: the verdict is not 'measured', its reasons stand below"
 
 
 def chart(records: Sequence[ProfileRecord], setting: Setting) -> Figure | None:
@@ -43,6 +44,7 @@ def chart(records: Sequence[ProfileRecord], setting: Setting) -> Figure | None:
         "Better is up and to the left; the line joins the runs that no other beats in both.",
         f"A larger point: more {size}." if size else "No run tells its energy or memory.",
         f"Points: {_HOLLOW}." if any(point["share"] == "p90" for point in points) else "",
+        f"Outlines: {_DASHED}." if any(point["level"] != "measured" for point in points) else "",
         f"Not drawn: {left_out} without an accuracy or with too few samples." if left_out else "",
     ]
     alt = (
@@ -115,7 +117,7 @@ def _spec(
     points: Sequence[dict[str, Any]], front: Sequence[dict[str, Any]], groups: Sequence[str]
 ) -> Spec:
     looks = [palette.series(index) for index in range(len(groups))]
-    shown = ("ms", "top1", "group", "name", "area", "share")
+    shown = ("ms", "top1", "group", "name", "area", "share", "level")
     values = [{key: point[key] for key in shown} for point in points]
     colour = {
         "field": "group",
@@ -128,6 +130,7 @@ def _spec(
         "scale": {"domain": groups, "range": [look[1] for look in looks]},
     }
     filled = {"test": "datum.share === 'p99'", "value": 0.55}
+    dashed = {"test": "datum.level !== 'measured'", "value": [2.5, 2]}
     return {
         "width": 760,
         "height": 360,
@@ -162,6 +165,7 @@ def _spec(
                     "shape": shape,
                     "size": {"field": "area", "type": "quantitative", "scale": None},
                     "fillOpacity": {"condition": filled, "value": 0},
+                    "strokeDash": {"condition": dashed, "value": [1, 0]},
                 },
             },
             {

@@ -213,7 +213,7 @@ def test_int8_beside_fp32_says_how_to_compare(
 ) -> None:
     document = build(capsys, "--fp32", "--int8")
     fixes = [row["fix"] for row in document["advice"]]
-    assert "compare: edgedeploy profile build/stem/ort-fp32 build/stem/ort-int8" in fixes
+    assert "compare: edgedeploy profile --ab build/stem/ort-fp32 build/stem/ort-int8" in fixes
 
 
 @pytest.mark.skipif(

@@ -54,6 +54,28 @@ def test_a_point_without_p99_stands_at_its_p90_and_says_so(tmp_path: Path) -> No
     assert "hollow: p90" in figure.caption
 
 
+@pytest.mark.parametrize(
+    ("level", "mark", "dashed"), [("measured", "", 0), ("suspect", "?", 1), ("invalid", "!", 1)]
+)
+def test_a_number_that_is_not_measured_is_marked_in_every_comparison(
+    tmp_path: Path, level: str, mark: str, dashed: int
+) -> None:
+    doubted = made(
+        tmp_path,
+        accuracy={"top1": 0.8},
+        verdict={"level": level, "reasons": [] if level == "measured" else ["why"]},
+        variant={"family": "mobilenet_v1", "alpha": 0.5, "resolution": 160, "rho": 0.714},
+    )
+    setting = settings.setting(doubted)
+    scatter, heat = pareto.chart([doubted], setting), heat_map.chart([doubted], setting)
+    assert scatter is not None
+    assert heat is not None
+    assert ("dashed: the verdict" in scatter.caption) == bool(dashed)
+    assert scatter.svg.count('stroke-dasharray="2.5,2"') == dashed
+    assert f">{mark}1</text>" in heat.svg
+    assert (f"{mark} {level}" in heat.caption) == bool(mark)
+
+
 def test_runs_without_an_accuracy_are_counted_and_not_drawn(tmp_path: Path) -> None:
     figure = front([point(tmp_path, "known", 2.0, 0.8), made(tmp_path, model="unknown")])
     assert "Not drawn: 1 without" in figure.caption
