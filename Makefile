@@ -2,6 +2,7 @@
 # make test    install, check the code, run the tests
 # make zoo     train, export and calibrate the shipped models again (hours on 2 cores; needs CIFAR-10)
 # make zoo-all the whole grid, for a machine with a GPU: not run yet
+# make models-table  write the table in models/README.md from the files beside it
 # make clean   remove what the others made, but for the environment
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ SITE := $(if $(wildcard /etc/nv_tegra_release),--system-site-packages)
 CIFAR10 ?= cifar10-jpeg.zip
 DURATION ?= 2
 
-.PHONY: demo test lint zoo zoo-all clean
+.PHONY: demo test lint zoo zoo-all models-table clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -34,6 +35,9 @@ zoo: $(VENV)/.test
 
 zoo-all: $(VENV)/.test
 	$(BIN)/python benchmarks/zoo.py $(CIFAR10) --all
+
+models-table: $(VENV)/.test
+	$(BIN)/python benchmarks/models_table.py
 
 clean:
 	rm -rf build profiles report.md report.html dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
