@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from hypothesis import settings
 # A slow machine is no failure.
 settings.register_profile("edgedeploy", deadline=None)
 settings.load_profile("edgedeploy")
+
+# In the background of a shell without job control Ctrl-C is ignored, by every process below too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
