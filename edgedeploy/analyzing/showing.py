@@ -38,9 +38,9 @@ def head(analysis: Analysis) -> str:
     model, totals = analysis.model, analysis.totals()
     height, width = model.side or (0, 0)
     said = [
-        f"{_amount(totals['multiply_adds'])} multiply-adds",
-        f"{_amount(totals['parameters'])} parameters",
-        f"{_amount(totals['memory_access_bytes'], 'B')} of memory access",
+        f"{amount(totals['multiply_adds'])} multiply-adds",
+        f"{amount(totals['parameters'])} parameters",
+        f"{amount(totals['memory_access_bytes'], 'B')} of memory access",
     ]
     return f"{model.name} @{height}x{width}: {', '.join(said)}"
 
@@ -57,8 +57,8 @@ def kind_rows(analysis: Analysis, *, estimates: bool = False) -> list[tuple[str 
     for kind in analysis.kinds():
         own = analysis.totals(kind)
         layers = sum(each.kind == kind for each in analysis.layers)
-        shares = (_percent(_share(own[name], totals[name])) for name in COUNTS)
-        last = _millijoules(analysis, kind) if estimates else _intensity(_per_byte(own))
+        shares = (percent(_share(own[name], totals[name])) for name in COUNTS)
+        last = _millijoules(analysis, kind) if estimates else intensity(_per_byte(own))
         rows.append((kind, str(layers), *shares, last))
     return rows
 
@@ -67,13 +67,13 @@ def layer_rows(analysis: Analysis) -> list[tuple[str | None, ...]]:
     """Return the layers that cost something under `LAYER_COLUMNS`."""
     return [
         (
-            _name(each),
+            name_of(each),
             each.kind,
             _sides(each.op.output),
-            _amount(each.multiply_adds) if each.multiply_adds != 0 else None,
-            _amount(each.parameters) if each.parameters != 0 else None,
-            _amount(each.memory_access_bytes, "B"),
-            _intensity(each.intensity),
+            amount(each.multiply_adds) if each.multiply_adds != 0 else None,
+            amount(each.parameters) if each.parameters != 0 else None,
+            amount(each.memory_access_bytes, "B"),
+            intensity(each.intensity),
             _gemm(each),
         )
         for each in analysis.layers
@@ -147,7 +147,7 @@ def _millijoules(analysis: Analysis, kind: str | None = None) -> str | None:
 
 def _layer(each: Cost) -> dict[str, Any]:
     return {
-        "name": _name(each),
+        "name": name_of(each),
         "op": each.op.type,
         "kind": each.kind,
         "multiply_adds": each.multiply_adds,
@@ -159,7 +159,7 @@ def _layer(each: Cost) -> dict[str, Any]:
     }
 
 
-def _name(each: Cost) -> str:
+def name_of(each: Cost) -> str:
     """Return the name of a node; of one without a name, that of what it puts out."""
     found = next((name for name in each.op.names if name), each.op.type)
     return found if found.isprintable() else ascii(found)
@@ -184,11 +184,13 @@ def _share(part: int | None, whole: int | None) -> float | None:
     return part / whole if part is not None and whole else None
 
 
-def _percent(share: float | None) -> str | None:
+def percent(share: float | None) -> str | None:
+    """Return a share in percent; None if not known."""
     return None if share is None else f"{share:.1%}"
 
 
-def _intensity(value: float | None) -> str | None:
+def intensity(value: float | None) -> str | None:
+    """Return multiply-adds per byte; None where there are none."""
     return f"{value:.2f}" if value else None
 
 
@@ -206,11 +208,11 @@ def _sides(shape: tuple[int | None, ...] | None) -> str | None:
     return None if shape is None else "x".join("?" if n is None else str(n) for n in shape[1:])
 
 
-def _amount(number: int | None, unit: str = "") -> str:
+def amount(number: int | None, unit: str = "") -> str:
     """Return a number for people, with two digits behind the point where it has a prefix.
 
     Example:
-        >>> _amount(568_740_352), _amount(1_250, "B"), _amount(12, "B"), _amount(None)
+        >>> amount(568_740_352), amount(1_250, "B"), amount(12, "B"), amount(None)
         ('568.74 M', '1.25 kB', '12 B', '–')
     """
     if number is None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgedeploy.cli import options
 from edgedeploy.cli.output import JsonFlag, print_json, print_table
+
+if TYPE_CHECKING:
+    from edgedeploy.analyzing.counting import Analysis
+    from edgedeploy.analyzing.roofline import Roofline
 
 
 def register(app: typer.Typer) -> None:
@@ -24,18 +28,31 @@ def analyze(
     energy: Annotated[
         bool, typer.Option("--energy", help="Estimate energy too, from published figures.")
     ] = False,
+    roofline: Annotated[
+        bool,
+        typer.Option("--roofline", help="Set layers against this device's measured peaks."),
+    ] = False,
+    remeasure: Annotated[
+        bool, typer.Option("--remeasure", help="Measure the peaks again; implies --roofline.")
+    ] = False,
+    threads: options.Threads = None,
     json: JsonFlag = False,
 ) -> None:
     """Count multiply-adds, parameters and memory accesses of one image, by layer and by kind.
 
-    Nothing is run or timed: what is counted stands in the graph. docs/analyze.md has the formulas.
+    Nothing of the model is run: what is counted stands in the graph. With --roofline the peaks of
+    this device are measured once, in some seconds, and kept. docs/analyze.md has the formulas.
     """
-    from edgedeploy.analyzing import counting, showing
+    from edgedeploy.analyzing import counting, roofline_showing, showing
 
     hints = options.hints(None, None, None, input_shape, resolution)
     found = counting.analyze(model, hints)
+    roofs = _under_roofs(found, threads, again=remeasure) if roofline or remeasure else None
     if json:
-        print_json(showing.document(found, estimates=energy))
+        document = showing.document(found, estimates=energy)
+        if roofs is not None:
+            document["roofline"] = roofline_showing.document(roofs)
+        print_json(document)
         return
     print(showing.head(found))
     print()
@@ -45,4 +62,27 @@ def analyze(
         print()
         print_table(showing.LAYER_COLUMNS, showing.layer_rows(found))
     for note in [*showing.notes(found), *([showing.energy_note(found)] if energy else [])]:
+        print(note)
+    if roofs is not None:
+        _print_roofline(found, roofs, layers=layers)
+
+
+def _under_roofs(found: Analysis, threads: int | None, *, again: bool) -> Roofline:
+    from edgedeploy.analyzing import peaks, roofline
+
+    return roofline.of(found, peaks.of_this_device(threads=threads, again=again))
+
+
+def _print_roofline(found: Analysis, roofs: Roofline, *, layers: bool) -> None:
+    from edgedeploy.analyzing import roofline_showing
+
+    print()
+    for line in roofline_showing.head(roofs.peaks):
+        print(line)
+    print()
+    print_table(roofline_showing.KIND_COLUMNS, roofline_showing.kind_rows(roofs, found.kinds()))
+    if layers:
+        print()
+        print_table(roofline_showing.LAYER_COLUMNS, roofline_showing.layer_rows(roofs))
+    for note in roofline_showing.notes(roofs):
         print(note)

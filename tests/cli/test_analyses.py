@@ -10,7 +10,9 @@ import onnx_ir as ir
 import pytest
 from onnx import helper
 
+from edgedeploy.analyzing import peaks
 from edgedeploy.cli import app
+from tests.analyzing import peaks_examples
 from tests.graph.networks import block
 from tests.graph.test_operations import model
 from tests.models import save
@@ -111,6 +113,53 @@ def test_energy_is_an_estimate_with_its_source_and_only_where_it_is_asked_for(
     assert lines[2].endswith("mJ, estimate")
     assert max(map(len, lines[2:8])) <= 80
     assert lines[-1].startswith("estimate: 0.0116 mJ, no measurement (Horowitz")
+
+
+@pytest.fixture
+def roofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peaks of this device that were measured earlier: 10 GB/s, 40 G multiply-adds/s."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    peaks.of_this_device(threads=1, measuring=lambda host: peaks_examples.peaks(host=host))
+
+
+@pytest.mark.usefixtures("roofs")
+def test_a_roofline_says_what_was_measured_and_what_follows(
+    dynamic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [dynamic, "--resolution", "64", "--roofline", "--threads", "1"]
+    assert app.run(["analyze", *argv, "--layers"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("measured "))
+    assert lines[start].startswith("measured 2026-01-02 03:04 UTC on ")
+    assert lines[start].endswith(", 1 thread, load 0.25:")
+    assert lines[start + 1] == "  memory      10 GB/s  (copy 5, add 10; arrays of 128 MiB)"
+    assert lines[start + 2] == "  GEMM, fp32  40 G multiply-adds/s  (openvino 20, ort 40)"
+    assert max(map(len, lines[start + 1 :])) <= 80
+    row = next(line for line in lines[start:] if line.startswith("expand/conv"))
+    # 1.33 multiply-adds per byte, below the ridge of 4: 10 GB/s times that
+    assert row.split() == ["expand/conv", "0.00989", "memory", "1.33", "13.3", "G/s"]
+    assert "fp32: below 4.00 multiply-adds per byte memory bounds" in lines
+    assert any("A bound by the peaks and the counts, no latency" in line for line in lines)
+
+    found = _json(capsys, *argv)
+    roofline = found["roofline"]
+    assert roofline["bandwidth_bytes_per_s"] == 10e9
+    assert roofline["multiply_adds_per_s"] == {"fp32": 40e9, "int8": 80e9}
+    assert roofline["least_ms"] == pytest.approx(sum(x["least_ms"] for x in roofline["layers"]))
+    assert 0 < roofline["memory_bound_share"] <= 1
+    counted = {layer["name"]: layer for layer in found["layers"]}
+    for layer in roofline["layers"]:
+        same = counted[layer["name"]]
+        assert layer["attainable_multiply_adds_per_s"] == pytest.approx(
+            min(40e9, 10e9 * same["intensity"])
+        )
+    assert roofline["measured"]["date"] == "2026-01-02T03:04:05+00:00"
+
+
+def test_without_asking_nothing_is_measured(
+    dynamic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "roofline" not in _json(capsys, dynamic, "--resolution", "16")
 
 
 def test_a_model_of_any_size_is_refused_with_what_to_pass(
