@@ -28,7 +28,9 @@ def no_steps(what: str, done: int, total: int) -> None:
     """Report nothing: what a `Steps` is by default."""
 
 
-_VARIANT_NAME = re.compile(r"^(mobilenet_v[12])_(\d+\.\d\d)_(\d+)(?:_(.+))?$")
+_VARIANT_NAME = re.compile(
+    r"^(mobilenet_v1(?:_shallow|_full)?|mobilenet_v2)_(\d+\.\d\d)_(\d+)(?:_(.+))?$"
+)
 
 
 class Precision(enum.Enum):
@@ -45,6 +47,10 @@ class Family(enum.Enum):
 
     MOBILENET_V1 = "mobilenet_v1"
     MOBILENET_V2 = "mobilenet_v2"
+    MOBILENET_V1_SHALLOW = "mobilenet_v1_shallow"
+    """V1 without five of its blocks; the V1 paper compares it with a thinner V1 (table 5)."""
+    MOBILENET_V1_FULL = "mobilenet_v1_full"
+    """V1 with a full 3x3 convolution for each depthwise separable one (table 4)."""
 
     @classmethod
     def parse(cls, name: str) -> Family:
@@ -57,6 +63,10 @@ class Family(enum.Enum):
             return cls(name)
         except ValueError as error:
             raise UnknownNameError("family", name, [family.value for family in cls]) from error
+
+
+PUBLISHED = (Family.MOBILENET_V1, Family.MOBILENET_V2)
+"""The families that others have trained, too, so that there are weights to import."""
 
 
 @dataclass(frozen=True, slots=True)

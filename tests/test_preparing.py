@@ -24,7 +24,7 @@ from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime import trt_dialects
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.source_forms import SourceForm, trt_form
-from edgedeploy.types import Correction, Family, Precision, QdqStyle
+from edgedeploy.types import PUBLISHED, Correction, Family, Precision, QdqStyle
 from tests.calibration.samples import calibration, left_float
 from tests.graph.networks import run
 from tests.models import save
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from edgedeploy.types import Calibration, OnnxModel
 
 _RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3)
-FAMILIES = [family.value for family in Family]
+FAMILIES = [family.value for family in PUBLISHED]
 # every form that a generation of TensorRT is given
 INT8 = [
     (dialect.name, mode)

@@ -39,6 +39,7 @@ class Preset(str, Enum):
     TIMM_V1 = "timm-v1"
     TIMM_V2 = "timm-v2"
     KERAS = "keras"
+    EDGEDEPLOY = "edgedeploy"
 
 
 class ActivationName(str, Enum):

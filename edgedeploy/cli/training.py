@@ -32,7 +32,12 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    family: Annotated[str, typer.Argument(help="mobilenet_v1 or mobilenet_v2.")],
+    family: Annotated[
+        str,
+        typer.Argument(
+            help="mobilenet_v1 or mobilenet_v2, or a V1 to compare with: _shallow, _full."
+        ),
+    ],
     data: options.Data,
     alpha: Annotated[float, typer.Option(help="Width multiplier.")] = 0.25,
     resolutions: Annotated[

@@ -11,7 +11,7 @@ from edgedeploy.errors import UsageError
 from edgedeploy.exporting.module import export_module
 from edgedeploy.exporting.network import emit
 from edgedeploy.files import write_atomically
-from edgedeploy.types import Family, Variant
+from edgedeploy.types import PUBLISHED, Family, Variant
 from edgedeploy.zoo import networks, presets, random_weights, weight_files
 from edgedeploy.zoo.rows import Activation
 
@@ -125,7 +125,8 @@ def _weights(request: ExportRequest) -> Weights:
             base_resolution=request.base_resolution,
         )
         return weight_files.read(request.weights, asked)
-    style = presets.get(request.preset or "keras").style(family, activation)
+    usual = "keras" if family in PUBLISHED else "edgedeploy"
+    style = presets.get(request.preset or usual).style(family, activation)
     network = networks.network(family, alpha=alpha, classes=request.classes or 1000, style=style)
     drawn = random_weights.random(network, request.random_seed or 0)
     return replace(drawn, base_resolution=request.base_resolution)

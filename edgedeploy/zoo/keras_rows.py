@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgedeploy.errors import FileError
-from edgedeploy.types import Family
+from edgedeploy.types import PUBLISHED, Family
 from edgedeploy.zoo import networks, presets
 from edgedeploy.zoo.keras_config import Layer, refuse
 from edgedeploy.zoo.rows import Kind, Padding, Style
@@ -66,7 +66,7 @@ def from_config(model: KerasModel, family: Family, *, source: str) -> Plan:
     network = _any_width(family)
     problem = _mismatch(network, model, source)
     if problem is not None:
-        for other in Family:
+        for other in PUBLISHED:
             if other is not family and _mismatch(_any_width(other), model, source) is None:
                 raise other_family(family, other, source=source)
         raise problem

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _FAMILIES = {
     Family.MOBILENET_V1: mobilenet_v1.network,
     Family.MOBILENET_V2: mobilenet_v2.network,
+    Family.MOBILENET_V1_SHALLOW: mobilenet_v1.shallow,
+    Family.MOBILENET_V1_FULL: mobilenet_v1.full,
 }
 
 

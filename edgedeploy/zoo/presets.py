@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.errors import UnknownNameError, UsageError
 from edgedeploy.runtime.preprocessing import Preprocessing
-from edgedeploy.types import Family
+from edgedeploy.types import PUBLISHED, Family
 from edgedeploy.zoo.rows import Activation, Padding, Style
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Preset:
         )
 
 
-_BOTH = frozenset(Family)
+_BOTH = frozenset(PUBLISHED)
 _SYMMETRIC = dict.fromkeys(Family, Padding.SYMMETRIC)
 _RELU6 = dict.fromkeys(Family, Activation.RELU6)
 
@@ -117,6 +117,14 @@ PRESETS = (
         stem_padding=Padding.SAME,
         eps=1e-3,
         preprocessing=_INCEPTION,
+    ),
+    Preset(  # what `edgedeploy train` makes; its weight files say so themselves
+        name="edgedeploy",
+        families=frozenset(Family),
+        activation=_RELU6,
+        padding=_SYMMETRIC,
+        eps=1e-5,
+        preprocessing=Preprocessing(mean=_INCEPTION.mean, std=_INCEPTION.std, crop_fraction=1.0),
     ),
 )
 

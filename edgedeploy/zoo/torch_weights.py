@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedeploy.errors import FileError
 from edgedeploy.optional import needs
-from edgedeploy.types import Family
+from edgedeploy.types import PUBLISHED, Family
 from edgedeploy.zoo import networks
 from edgedeploy.zoo.rows import Activation, Padding, Style
 from edgedeploy.zoo.weights import other_family
@@ -88,7 +88,7 @@ def rename(
         for name, array in tensors.items()
         if not name.endswith("num_batches_tracked")
     }
-    schemes = [(f, modules) for f in Family for modules in _schemes(f)]
+    schemes = [(f, modules) for f in PUBLISHED for modules in _schemes(f)]
     schemes.sort(key=lambda pair: (_coverage(tensors, pair[1]), pair[0] is family))
     found, modules = schemes[-1]
     if _coverage(tensors, modules) > 0.5:

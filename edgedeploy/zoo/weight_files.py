@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgedeploy.errors import FileError, UsageError
+from edgedeploy.types import PUBLISHED
 from edgedeploy.zoo import keras_weights, native_weights, networks, presets, torch_weights
 from edgedeploy.zoo.weights import Weights, check, other_family
 
@@ -70,6 +71,8 @@ def read(path: Path, request: WeightRequest) -> Weights:
         raise FileError(f"there is no weight file {path}", fix="pass an existing file")
     if path.suffix == ".safetensors":
         return _from_safetensors(path, request)
+    if request.family not in PUBLISHED:
+        raise _nobody_else(path, request.family)
     if path.suffix in (".pth", ".pt"):
         return _from_state_dict(torch_weights.load(path), path, request)
     if path.suffix in (".h5", ".hdf5", ".keras"):
@@ -81,9 +84,18 @@ def read(path: Path, request: WeightRequest) -> Weights:
     )
 
 
+def _nobody_else(path: Path, family: Family) -> FileError:
+    return FileError(
+        f"{path} is not of edgedeploy train, and nobody else has trained a {family.value}",
+        fix=f"pass the .safetensors that edgedeploy train {family.value} writes",
+    )
+
+
 def _from_safetensors(path: Path, request: WeightRequest) -> Weights:
     tensors, metadata = native_weights.open_safetensors(path)
     ours = metadata.get(native_weights.METADATA_KEY)
+    if ours is None and request.family not in PUBLISHED:
+        raise _nobody_else(path, request.family)
     if ours is None:
         return _from_state_dict(tensors, path, request)
     weights = native_weights.load(tensors, ours, source=str(path))

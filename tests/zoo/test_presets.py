@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edgedeploy.errors import UnknownNameError, UsageError
+from edgedeploy.training.spec import RULE, STYLE
 from edgedeploy.types import Family
 from edgedeploy.zoo import presets
 from edgedeploy.zoo.rows import Activation, Padding
@@ -25,7 +26,7 @@ def test_inception_statistics_map_pixels_to_minus_one_to_one(name: str) -> None:
 
 def test_keras_pads_its_two_families_differently() -> None:
     keras = presets.get("keras")
-    v1, v2 = (keras.style(family, None) for family in Family)
+    v1, v2 = (keras.style(family, None) for family in (V1, V2))
     assert (v1.padding_of("stem"), v1.padding) == (Padding.SAME, Padding.BOTTOM_RIGHT)
     assert (v2.padding_of("stem"), v2.padding) == (Padding.SAME, Padding.SAME)
     assert v1.eps == v2.eps == 1e-3
@@ -44,6 +45,12 @@ def test_preset_of_the_other_family_is_refused() -> None:
         UsageError, match="timm-v1 is for mobilenet_v1, the network is mobilenet_v2"
     ):
         presets.get("timm-v1").style(V2, None)
+
+
+def test_our_own_preset_is_how_train_trains_every_family() -> None:
+    ours = presets.get("edgedeploy")
+    assert {ours.style(family, None) for family in Family} == {STYLE}
+    assert ours.preprocessing == RULE
 
 
 def test_unknown_preset_is_refused_with_the_nearest() -> None:

@@ -44,6 +44,40 @@ def test_counts_are_those_of_the_published_networks(
     assert round(network.multiply_adds(224) / 1e6, 2) == millions
 
 
+@pytest.mark.parametrize(
+    ("family", "alpha", "millions", "parameters"),
+    [
+        (Family.MOBILENET_V1_FULL, 1.0, 4866, 29.3e6),  # table 4
+        (V1, 1.0, 569, 4.2e6),
+        (V1, 0.75, 325, 2.6e6),  # table 5
+        (Family.MOBILENET_V1_SHALLOW, 1.0, 307, 2.9e6),
+    ],
+)
+def test_the_networks_that_the_paper_compares_cost_what_it_says(
+    family: Family, alpha: float, millions: float, parameters: float
+) -> None:
+    network = _network(family, alpha)
+    assert network.multiply_adds(224) / 1e6 == pytest.approx(millions, rel=0.02)
+    assert network.parameters() == pytest.approx(parameters, rel=0.02)
+
+
+def test_the_shallow_network_is_v1_without_five_blocks_of_one_map() -> None:
+    wanted = [row for row in _network(V1, 1.0).rows if row.name.split("/")[0] not in
+              {f"block_{number:02}" for number in range(7, 12)}]  # fmt: skip
+    found = _network(Family.MOBILENET_V1_SHALLOW, 1.0)
+    assert [replace(row, name="") for row in found.rows] == [replace(r, name="") for r in wanted]
+    assert found.sides(224)[-1] == _network(V1, 1.0).sides(224)[-1] == 7
+
+
+def test_the_full_network_has_the_maps_and_widths_of_v1() -> None:
+    v1, full = _network(V1, 0.5), _network(Family.MOBILENET_V1_FULL, 0.5)
+    pointwise = [row.out_channels for row in v1.rows if row.kind is Kind.POINTWISE]
+    assert [row.out_channels for row in full.rows[1:]] == pointwise
+    assert {row.kind for row in full.rows} == {Kind.STANDARD}
+    strides = [row.stride for row in v1.rows if row.kind is not Kind.POINTWISE]
+    assert [row.stride for row in full.rows] == strides
+
+
 @pytest.mark.parametrize(("resolution", "millions"), [(192, 418), (160, 290), (128, 186)])
 def test_multiply_adds_fall_with_the_resolution(resolution: int, millions: int) -> None:
     counted = _network(V1, 1.0).multiply_adds(resolution)

@@ -3,9 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from edgedeploy.errors import FileError, UnknownNameError, UsageError
+from edgedeploy.types import Family
 from edgedeploy.zoo import native_weights, networks
 from edgedeploy.zoo.random_weights import random
 from edgedeploy.zoo.rows import Activation
@@ -82,3 +84,18 @@ def test_numbers_below_one_are_refused() -> None:
         WeightRequest(family=V1, alpha=1.0, classes=0)
     with pytest.raises(UsageError, match="base resolution is -1"):
         WeightRequest(family=V1, alpha=1.0, base_resolution=-1)
+
+
+@pytest.mark.parametrize("name", ["theirs.pth", "theirs.h5", "theirs.safetensors"])
+def test_a_family_that_nobody_published_takes_our_own_files_only(tmp_path: Path, name: str) -> None:
+    from safetensors.numpy import save_file
+
+    family = Family.MOBILENET_V1_SHALLOW
+    path = tmp_path / name
+    save_file({"features.0.0.weight": np.zeros((8, 3, 3, 3), np.float32)}, path)
+    with pytest.raises(FileError, match="nobody else has trained a mobilenet_v1_shallow"):
+        read(path, WeightRequest(family=family, alpha=0.25, preset="torchvision"))
+    network = networks.network(family, alpha=0.25, classes=3, style=STYLE)
+    ours = tmp_path / "ours.safetensors"
+    native_weights.save(random(network, seed=0), ours)
+    assert read(ours, WeightRequest(family=family, alpha=0.25)).network == network
