@@ -138,7 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.runs is not None and not options.check:
             collect(options.models, options.runs)
         evaluated = facts.document(options.models / facts.ACCURACY, facts.ACCURACY_SCHEMA)["date"]
-        wanted = pages.filled(readme, block(facts.read(options.models), evaluated))
+        table = block(facts.read(options.models), evaluated)
+        wanted = pages.filled(readme, {"generated": table})
     except EdgeDeployError as error:
         print(f"{error.problem}\n  fix: {error.fix}", file=sys.stderr)
         return error.exit_code

@@ -32,6 +32,8 @@ class Row:
         resolutions: Input sides; the first is the base.
         fine_tune: Epochs at each of them alone.
         ships: Whether its models are in ``models/``.
+        compared: Whether it is only there to compare others with: its models go to `COMPARED_IN`,
+            as float alone.
     """
 
     family: str
@@ -39,6 +41,7 @@ class Row:
     resolutions: tuple[int, ...]
     fine_tune: int
     ships: bool = False
+    compared: bool = False
 
     @property
     def name(self) -> str:
@@ -57,6 +60,12 @@ GRID = (
     Row(family="mobilenet_v2", alpha=0.5, resolutions=_V2, fine_tune=2),
     Row(family="mobilenet_v2", alpha=1.0, resolutions=_V2, fine_tune=2),
 )
+# docs/tradeoffs.md: V1 α 0.75 against the first, V1 α 1 against the second
+COMPARED = (
+    Row(family="mobilenet_v1_shallow", alpha=1.0, resolutions=_V1, fine_tune=2, compared=True),
+    Row(family="mobilenet_v1_full", alpha=1.0, resolutions=_V1, fine_tune=2, compared=True),
+)
+COMPARED_IN = Path("runs", "compared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,8 @@ def steps(row: Row, data: Path, threads: int | None, recipe: str = "best") -> li
     run = Path("runs", f"{row.name}_{TAG}")
     names = [f"{row.name}_{side}_{TAG}" for side in row.resolutions]
     weights = [run / f"{name}.safetensors" for name in names]
-    models = [Path("models", f"{name}.onnx") for name in names]
+    folder = COMPARED_IN if row.compared else Path("models")
+    models = [folder / f"{name}.onnx" for name in names]
     common = () if threads is None else ("--threads", str(threads))
     alpha = ("--alpha", f"{row.alpha:g}")
     training = Step(
@@ -99,22 +109,23 @@ def steps(row: Row, data: Path, threads: int | None, recipe: str = "best") -> li
         Step(
             (
                 *("export", row.family, *alpha, "--resolution", str(side), "--tag", TAG),
-                *("--weights", str(weight)),
+                *("--weights", str(weight), "-o", str(folder)),
             ),
         )
         for side, weight in zip(row.resolutions, weights, strict=True)
     ]
     calibration = Step(("calibrate", *map(str, models), "--data", f"{data}/train"))
-    return [training, *exports, calibration]
+    return [training, *exports] if row.compared else [training, *exports, calibration]
 
 
 def chosen(only: list[str], *, everything: bool) -> list[Row]:
-    """Return the rows asked for: those named, else those that ship, or all."""
-    unknown = sorted(set(only) - {row.name for row in GRID})
+    """Return the rows asked for: those named, else those that ship, or the whole grid."""
+    rows = (*GRID, *COMPARED)
+    unknown = sorted(set(only) - {row.name for row in rows})
     if unknown:
-        sys.exit(f"no row is called {unknown[0]}; use one of: {', '.join(r.name for r in GRID)}")
+        sys.exit(f"no row is called {unknown[0]}; use one of: {', '.join(r.name for r in rows)}")
     if only:
-        return [row for row in GRID if row.name in only]
+        return [row for row in rows if row.name in only]
     return [row for row in GRID if everything or row.ships]
 
 

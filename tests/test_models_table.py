@@ -96,11 +96,19 @@ def test_a_model_that_is_not_its_metadata_is_refused(
     assert "has 212649 parameters" in capsys.readouterr().err
 
 
+def test_a_missing_accuracy_file_says_what_writes_it(
+    script: Any, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied / "accuracy.json").unlink()
+    assert script.main(["--models", str(copied)]) == 6
+    assert "fix: run: python benchmarks/shipped_accuracy.py --models" in capsys.readouterr().err
+
+
 def test_a_page_without_its_marks_is_refused(script: Any, copied: Path) -> None:
     readme = copied / "README.md"
-    readme.write_text(readme.read_text().replace(script.pages.END, ""))
+    readme.write_text(readme.read_text().replace("<!-- generated: end -->", ""))
     with pytest.raises(FileError, match="once each\n  fix: put the marks back"):
-        script.pages.filled(readme, "")
+        script.pages.filled(readme, {"generated": ""})
 
 
 @pytest.mark.skipif(not is_installed("safetensors"), reason="needs the export extra")

@@ -38,16 +38,22 @@ def test_every_command_is_one_that_edgedeploy_takes(zoo: Any) -> None:
     from edgedeploy.cli.app import app
 
     group = typer.main.get_command(app)
-    for row in zoo.GRID:
+    for row in (*zoo.GRID, *zoo.COMPARED):
         steps = zoo.steps(row, Path("cifar10.zip"), threads=1, recipe="paper")
         assert [step.arguments[0] for step in steps] == [
-            "train", *["export"] * len(row.resolutions), "calibrate",
+            "train", *["export"] * len(row.resolutions), *([] if row.compared else ["calibrate"]),
         ]  # fmt: skip
         for step in steps:
             name, command, rest = group.resolve_command(  # type: ignore[attr-defined]
                 typer.Context(group), list(step.arguments)
             )
             command.make_context(name, rest)
+
+
+def test_networks_that_are_only_compared_with_do_not_land_beside_those_that_ship(zoo: Any) -> None:
+    for row in zoo.COMPARED:
+        _, *exports = zoo.steps(row, Path("cifar10.zip"), threads=None)
+        assert {step.arguments[-1] for step in exports} == {str(zoo.COMPARED_IN)}
 
 
 def test_a_training_is_done_where_its_weights_are(

@@ -79,7 +79,8 @@ def read(folder: Path) -> tuple[Shipped, ...]:
         FileError: A model is not what its metadata say, or a file is damaged.
     """
     accuracy = document(folder / ACCURACY, ACCURACY_SCHEMA)["models"]
-    training = document(folder / TRAINING, TRAINING_SCHEMA)["models"]
+    known_of = folder / TRAINING
+    training = document(known_of, TRAINING_SCHEMA)["models"] if known_of.exists() else {}
     found = []
     for path in sorted(folder.glob("*.onnx")):
         analysis = counting.analyze(path, ModelHints())
@@ -114,10 +115,16 @@ def document(path: Path, schema: str) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FileError(f"{path}: {error}", fix="take the file of the release again") from error
+        raise FileError(f"{path}: {error}", fix=_written_by(path)) from error
     if not isinstance(found, dict) or found.get("schema") != schema:
-        raise FileError(f"{path} is no {schema}", fix="take the file of the release again")
+        raise FileError(f"{path} is no {schema}", fix=_written_by(path))
     return found
+
+
+def _written_by(path: Path) -> str:
+    if path.name == ACCURACY:
+        return f"run: python benchmarks/shipped_accuracy.py --models {path.parent}"
+    return f"take it from the release, then: models_table.py --models {path.parent} --runs runs"
 
 
 def _sizes(analysis: counting.Analysis) -> tuple[Variant, int, int]:

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING
 from edgedeploy.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
+
+def marks(name: str) -> tuple[str, str]:
+    """Return the two lines between which a part called ``name`` stands."""
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
-def filled(page: Path, text: str) -> str:
-    """Return a page with ``text`` between its marks.
+def filled(page: Path, parts: Mapping[str, str]) -> str:
+    """Return a page with other text between the marks of some of its parts.
+
+    Args:
+        page: The file.
+        parts: What is to stand there, by the name in the marks.
 
     Raises:
         FileError: The page cannot be read, or does not have the two marks once each.
@@ -24,13 +31,16 @@ def filled(page: Path, text: str) -> str:
         found = page.read_text(encoding="utf-8")
     except OSError as error:
         raise FileError(f"{page} cannot be read: {error}", fix="run git checkout on it") from error
-    parts = found.split(BEGIN)
-    ends = [part.split(END) for part in parts]
-    if [len(end) for end in ends] != [1, 2]:
-        raise FileError(
-            f"{page} does not have {BEGIN} and then {END} once each", fix="put the marks back"
-        )
-    return f"{parts[0]}{BEGIN}\n\n{text}\n\n{END}{ends[1][1]}"
+    for name, text in parts.items():
+        begin, end = marks(name)
+        before, *rest = found.split(begin)
+        after = rest[0].split(end) if len(rest) == 1 and end not in before else []
+        if len(after) != 2:
+            raise FileError(
+                f"{page} does not have {begin} and then {end} once each", fix="put the marks back"
+            )
+        found = f"{before}{begin}\n\n{text}\n\n{end}{after[1]}"
+    return found
 
 
 def differences(path: Path, wanted: str) -> str:
