@@ -12,6 +12,8 @@ from edgedeploy.cli.output import JsonFlag, print_json, print_table
 
 if TYPE_CHECKING:
     from edgedeploy.analyzing.counting import Analysis
+    from edgedeploy.analyzing.lints import Finding
+    from edgedeploy.analyzing.prices import Prices
     from edgedeploy.analyzing.roofline import Roofline
 
 
@@ -35,15 +37,19 @@ def analyze(
     remeasure: Annotated[
         bool, typer.Option("--remeasure", help="Measure the peaks again; implies --roofline.")
     ] = False,
+    lint: Annotated[
+        bool, typer.Option("--lint", help="Say where ShuffleNet V2's guidelines are broken.")
+    ] = False,
     threads: options.Threads = None,
     json: JsonFlag = False,
 ) -> None:
     """Count multiply-adds, parameters and memory accesses of one image, by layer and by kind.
 
     Nothing of the model is run: what is counted stands in the graph. With --roofline the peaks of
-    this device are measured once, in some seconds, and kept. docs/analyze.md has the formulas.
+    this device are measured once, in some seconds, and kept; --lint shows prices where
+    benchmarks/guidelines.py has measured them. docs/analyze.md has the formulas.
     """
-    from edgedeploy.analyzing import counting, roofline_showing, showing
+    from edgedeploy.analyzing import counting, lint_showing, roofline_showing, showing
 
     hints = options.hints(None, None, None, input_shape, resolution)
     found = counting.analyze(model, hints)
@@ -52,6 +58,8 @@ def analyze(
         document = showing.document(found, estimates=energy)
         if roofs is not None:
             document["roofline"] = roofline_showing.document(roofs)
+        if lint:
+            document["lints"] = lint_showing.document(*_findings(found, threads))
         print_json(document)
         return
     print(showing.head(found))
@@ -65,12 +73,23 @@ def analyze(
         print(note)
     if roofs is not None:
         _print_roofline(found, roofs, layers=layers)
+    if lint:
+        print()
+        for line in lint_showing.lines(*_findings(found, threads)):
+            print(line)
 
 
 def _under_roofs(found: Analysis, threads: int | None, *, again: bool) -> Roofline:
     from edgedeploy.analyzing import peaks, roofline
 
     return roofline.of(found, peaks.of_this_device(threads=threads, again=again))
+
+
+def _findings(found: Analysis, threads: int | None) -> tuple[tuple[Finding, ...], Prices | None]:
+    from edgedeploy.analyzing import lints, prices
+
+    known = prices.of_this_device(threads=threads)
+    return lints.find(found, known), known
 
 
 def _print_roofline(found: Analysis, roofs: Roofline, *, layers: bool) -> None:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 from onnx import helper
 
-from edgedeploy.analyzing import peaks
+from edgedeploy.analyzing import kept, peaks, prices
 from edgedeploy.cli import app
 from tests.analyzing import peaks_examples
 from tests.graph.networks import block
@@ -156,10 +156,79 @@ def test_a_roofline_says_what_was_measured_and_what_follows(
     assert roofline["measured"]["date"] == "2026-01-02T03:04:05+00:00"
 
 
-def test_without_asking_nothing_is_measured(
+def test_without_asking_nothing_is_measured_and_nothing_is_linted(
     dynamic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "roofline" not in _json(capsys, dynamic, "--resolution", "16")
+    assert not {"roofline", "lints"} & _json(capsys, dynamic, "--resolution", "16").keys()
+
+
+@pytest.fixture
+def grouped(tmp_path: Path) -> str:
+    """A grouped convolution behind the stem."""
+    nodes = [
+        helper.make_node("Conv", ["image", "stem"], ["s"], kernel_shape=[1, 1]),
+        helper.make_node("Conv", ["s", "w"], ["out"], name="grouped", group=4),
+    ]
+    weights = {"stem": np.ones((64, 3, 1, 1), np.float32), "w": np.ones((64, 16, 1, 1), np.float32)}
+    return str(save(model(nodes, **weights), tmp_path / "grouped.onnx"))
+
+
+def test_lints_say_layer_values_and_what_is_counted(
+    grouped: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert app.run(["analyze", grouped, "--resolution", "16", "--lint"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("G2, groups: 1 layer, 65.54 kB of memory access, 32.0% of all")
+    assert lines[start + 1 : start + 3] == [
+        "  most in grouped, 65.54 kB:",
+        "  4 groups of 16 channels; as many multiply-adds without groups at 32",
+    ]
+    assert lines[start + 3].startswith("Counted, not measured")
+    assert max(map(len, lines)) <= 80
+    found = _json(capsys, grouped, "--resolution", "16", "--lint")["lints"]
+    assert found["measured"] is None
+    assert [each["rule"] for each in found["findings"]] == ["G2"]
+    assert found["findings"][0]["layers"] == ["grouped"]
+
+
+def test_lints_show_the_price_that_was_measured_here(
+    grouped: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    price = prices.Price(
+        rule=prices.GROUPS,
+        number=4,
+        setting="4 groups",
+        baseline="1 group",
+        backend="ort",
+        precision="fp32",
+        relative=0.61,
+    )
+    made = prices.Prices(date="2026-01-02T03:04:05+00:00", prices=(price,))
+    prices.keep(made, kept.this_host(1))
+    argv = [grouped, "--resolution", "16", "--lint", "--threads", "1"]
+    assert app.run(["analyze", *argv]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == "  measured: 4 groups at 61% (ort) of the speed of 1 group"
+    assert lines[-1] == "measured 2026-01-02 by benchmarks/guidelines.py on this device"
+    found = _json(capsys, *argv)["lints"]
+    assert found["measured"] == "2026-01-02T03:04:05+00:00"
+    assert found["findings"][0]["prices"][0]["relative"] == 0.61
+
+
+def test_a_model_that_breaks_no_guideline_is_told_so_in_one_line(
+    dynamic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["analyze", dynamic, "--resolution", "16", "--lint"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "no guideline of ShuffleNet V2 costs 2% of the memory access or more"
 
 
 def test_a_model_of_any_size_is_refused_with_what_to_pass(

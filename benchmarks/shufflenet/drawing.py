@@ -1,0 +1,81 @@
+"""Speeds beside their baselines as an SVG that stands alone: white paper, the report's colours."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from edgedeploy.reporting import palette, vega
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_FONT = 'font-family="Arial, sans-serif" font-size="12px"'  # in a report the style sheet says it
+_VARIABLE = re.compile(r"var\(--([a-z0-9-]+)\)")
+
+
+def panels(panels_of: Mapping[str, Sequence[tuple[str, str, float]]], *, alt: str) -> str:
+    """Draw a panel an experiment, a line of points a series.
+
+    Args:
+        panels_of: By title: points (setting, series, share of the baseline's speed).
+        alt: What the drawing shows, in words.
+    """
+    names = list(dict.fromkeys(name for points in panels_of.values() for _, name, _ in points))
+    marks = [palette.series(number) for number in range(len(names))]
+    highest = max(share for points in panels_of.values() for _, _, share in points)
+    spec: dict[str, Any] = {
+        "background": palette.LIGHT["paper"],
+        "columns": 2,
+        "concat": [
+            _panel(title, points, names, marks, highest) for title, points in panels_of.items()
+        ],
+    }
+    drawn = vega.draw(spec, alt=alt).replace("<svg ", f"<svg {_FONT} ", 1)
+    return _VARIABLE.sub(lambda found: palette.LIGHT[found[1]], drawn) + "\n"
+
+
+def _panel(
+    title: str,
+    points: Sequence[tuple[str, str, float]],
+    names: list[str],
+    marks: list[tuple[str, str]],
+    highest: float,
+) -> dict[str, Any]:
+    order = list(dict.fromkeys(setting for setting, _, _ in points))
+    legend = {"title": None, "symbolType": "circle", "columns": 4}
+    return {
+        "title": {"text": title, "fontSize": 12, "fontWeight": "normal", "anchor": "start"},
+        "width": 300,
+        "height": 160,
+        "data": {"values": [{"x": setting, "series": name, "y": y} for setting, name, y in points]},
+        "mark": {"type": "line", "point": {"size": 60, "filled": True}},
+        "encoding": {
+            "x": {
+                "field": "x",
+                "type": "nominal",
+                "sort": order,
+                "axis": vega.axis(
+                    "", labelAngle=0, labelOverlap=False, labelExpr="split(datum.label, ' ')"
+                ),
+            },
+            "y": {
+                "field": "y",
+                "type": "quantitative",
+                "axis": vega.axis("speed of the first", format=".0%"),
+                "scale": {"domain": [0, highest * 1.05], "nice": False},
+            },
+            "color": {
+                "field": "series",
+                "type": "nominal",
+                "scale": {"domain": names, "range": [colour for colour, _ in marks]},
+                "legend": legend,
+            },
+            "shape": {
+                "field": "series",
+                "type": "nominal",
+                "scale": {"domain": names, "range": [shape for _, shape in marks]},
+                "legend": legend,
+            },
+        },
+    }
