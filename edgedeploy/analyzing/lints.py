@@ -224,8 +224,8 @@ def _fragments(analysis: Analysis, branches: Branches) -> Iterator[_Broken]:
             rule=pricing.FRAGMENTS,
             cost=cost,
             number=len(heads),
-            what=f"{len(heads)} branches side by side, {amount(smallest)} multiply-adds in the "
-            "smallest's first; one would read its input once",
+            what=f"{len(heads)} branches side by side, the least of {amount(smallest)} "
+            "multiply-adds; 1 reads once",
             extra=read - sum(maps.values()),
         )
 
