@@ -152,7 +152,7 @@ def _against_work(models: Sequence[Shipped]) -> Plot:
         series=_series(
             models,
             lambda model: _words(model.variant.family, model.variant.alpha),
-            lambda model: Point(model.multiply_adds, top1(model) or 0, f"ρ {model.rho:.2g}"),
+            lambda model: Point(model.multiply_adds, top1(model) or 0),
         ),
         x=Axis(title="multiply-adds of one image", format="~s", is_log=True),
         y=Axis(title="top-1, CIFAR-10", format=".0%"),
@@ -188,10 +188,10 @@ def _density(models: Sequence[Shipped]) -> Plot:
         series=_series(
             models,
             lambda model: _words(model.variant.family, model.variant.alpha),
-            lambda model: Point(model.multiply_adds, _per_million(model), f"ρ {model.rho:.2g}"),
+            lambda model: Point(model.multiply_adds, _per_million(model)),
         ),
         x=Axis(title="multiply-adds of one image", format="~s", is_log=True),
-        y=Axis(title="top-1 in % per million parameters", format="~g"),
+        y=Axis(title="top-1 in % per million parameters", format="d"),
     )
 
 

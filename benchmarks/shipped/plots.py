@@ -140,7 +140,7 @@ class Plot:
             },
             {
                 "data": data,
-                "mark": {"type": "text", "align": "left", "dx": 8, "dy": 10, "fontSize": 11},
+                "mark": {"type": "text", "align": "center", "dy": -11, "fontSize": 11},
                 "encoding": {"text": {"field": "label"}},
             },
         ]
