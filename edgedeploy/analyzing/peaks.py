@@ -15,14 +15,16 @@ import numpy as np
 
 from edgedeploy import miniatures, stats
 from edgedeploy.analyzing import kept
-from edgedeploy.errors import FileError, MissingDependencyError
+from edgedeploy.errors import FileError, MeasurementError, MissingDependencyError
 from edgedeploy.meters import cpu as cpu_meter
+from edgedeploy.meters import memory
 from edgedeploy.types import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgedeploy.analyzing.kept import Host
+    from edgedeploy.meters.memory import Memory
     from edgedeploy.types import Array
 
     Clock = Callable[[], int]
@@ -129,6 +131,7 @@ def of_this_device(
 
     Raises:
         MissingDependencyError: Neither ONNX Runtime nor OpenVINO is installed.
+        MeasurementError: As `measure`.
         FileError: What is kept is damaged, or the folder cannot be written to.
     """
     host = kept.this_host(threads)
@@ -150,6 +153,7 @@ def measure(
     side: int = _SIDE,
     duration_s: float = _SECONDS,
     clock: Clock = time.perf_counter_ns,
+    free: Memory | None = None,
 ) -> Peaks:
     """Measure both roofs; six times ``duration_s`` where both libraries are installed.
 
@@ -159,9 +163,11 @@ def measure(
         side: Of the matrices.
         duration_s: Of each measurement, at least.
         clock: Monotonic, in nanoseconds.
+        free: What memory there is; None: what the system says.
 
     Raises:
         MissingDependencyError: Neither ONNX Runtime nor OpenVINO is installed.
+        MeasurementError: Arrays that no cache holds do not fit into the memory that is free.
     """
     names = [name for name in miniatures.CPU_BACKENDS if name in host.versions]
     if not names:
@@ -171,6 +177,7 @@ def measure(
         )
     load = cpu_meter.load_average()
     size = array_bytes or beyond_caches()
+    _check_free(size, memory.read() if free is None else free)
     speeds_of = functools.partial(_speeds, duration_s=duration_s, clock=clock)
     return Peaks(
         host=host,
@@ -196,6 +203,15 @@ def beyond_caches(root: str = _CACHES) -> int:
     return max(_SMALLEST, _TIMES_CACHE * max(sizes, default=0))
 
 
+def _check_free(array_bytes: int, found: Memory | None) -> None:
+    needed_mb = 3 * array_bytes >> 20
+    if found is not None and needed_mb > found.available_mb:
+        raise MeasurementError(
+            f"three arrays that no cache holds take {needed_mb} MiB, {found.available_mb} are free",
+            fix="end other programs, then measure: edgedeploy analyze MODEL --roofline",
+        )
+
+
 def _bytes_of(text: str) -> int:
     """Return a size as Linux writes it.
 
@@ -211,7 +227,8 @@ def _bandwidths(threads: int, array_bytes: int, speeds_of: _Speeds) -> tuple[Ban
     """Move arrays in as many threads; NumPy lets go of the interpreter meanwhile."""
     count = array_bytes // 4 // threads
     with ThreadPoolExecutor(threads) as pool:
-        parts = [tuple(np.ones(count, np.float32) for _ in range(3)) for _ in range(threads)]
+        # written first where it will be read: on several sockets that decides where it lies
+        parts = list(pool.map(_three_arrays, [count] * threads))
 
         def copy() -> None:
             list(pool.map(lambda part: np.copyto(part[0], part[1]), parts))

@@ -6,7 +6,8 @@ import pytest
 
 from edgedeploy.analyzing import kept, peaks
 from edgedeploy.analyzing.kept import Host
-from edgedeploy.errors import FileError, MissingDependencyError
+from edgedeploy.errors import FileError, MeasurementError, MissingDependencyError
+from edgedeploy.meters.memory import Memory
 from tests.analyzing import peaks_examples
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ def test_without_a_library_nothing_is_measured() -> None:
     host = Host(cpu="A CPU", threads=1, versions={"numpy": "2"})
     with pytest.raises(MissingDependencyError, match="neither onnxruntime nor openvino"):
         peaks.measure(host)
+
+
+def test_arrays_that_do_not_fit_into_memory_are_refused() -> None:
+    host = Host(cpu="A CPU", threads=1, versions={"ort": "1"})
+    with pytest.raises(MeasurementError, match="no cache holds take 3072 MiB, 1000 are free"):
+        peaks.measure(host, array_bytes=1 << 30, free=Memory(2000, 1000))
 
 
 def test_arrays_are_four_times_the_largest_cache(tmp_path: Path) -> None:
