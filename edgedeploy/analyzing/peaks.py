@@ -227,7 +227,7 @@ def _bandwidths(threads: int, array_bytes: int, speeds_of: _Speeds) -> tuple[Ban
     """Move arrays in as many threads; NumPy lets go of the interpreter meanwhile."""
     count = array_bytes // 4 // threads
     with ThreadPoolExecutor(threads) as pool:
-        # written first where it will be read: on several sockets that decides where it lies
+        # first written in several threads, so that on several sockets they lie on several
         parts = list(pool.map(_three_arrays, [count] * threads))
 
         def copy() -> None:
@@ -242,6 +242,11 @@ def _bandwidths(threads: int, array_bytes: int, speeds_of: _Speeds) -> tuple[Ban
             for name, call, arrays in (("copy", copy, 2), ("add", add, 3))
             for speeds in [speeds_of(call, arrays * moved)]
         )
+
+
+def _three_arrays(count: int) -> tuple[Array, Array, Array]:
+    first, second, third = (np.ones(count, np.float32) for _ in range(3))
+    return first, second, third
 
 
 def _rate(backend: str, precision: Precision, threads: int, side: int, speeds_of: _Speeds) -> Rate:
