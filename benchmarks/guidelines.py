@@ -30,7 +30,7 @@ from edgedeploy.types import Precision
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from shufflenet.networks import Experiment
+    from shufflenet.networks import Experiment, Setting
     from shufflenet.rounds import Speed
 
     Measured = Mapping[tuple[str, Precision], Sequence[Speed]]
@@ -116,12 +116,20 @@ def picture(found: Mapping[Experiment, Measured]) -> str:
             experiment.title: [
                 (setting.words, f"{name} {precision.value}", speed.relative)
                 for (name, precision), speeds in measured.items()
-                for setting, speed in zip(experiment.settings, speeds, strict=True)
+                for setting, speed in _across(experiment, speeds)
             ]
             for experiment, measured in found.items()
         },
         alt=_ALT,
     )
+
+
+def _across(experiment: Experiment, speeds: Sequence[Speed]) -> list[tuple[Setting, Speed]]:
+    """Return the settings from left to right: channels by their number."""
+    pairs = list(zip(experiment.settings, speeds, strict=True))
+    if experiment.rule == prices.CHANNELS:
+        pairs.sort(key=lambda pair: pair[0].number)
+    return pairs
 
 
 def _cell(speed: Speed) -> str:

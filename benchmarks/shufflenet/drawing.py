@@ -62,7 +62,7 @@ def _panel(
             "y": {
                 "field": "y",
                 "type": "quantitative",
-                "axis": vega.axis("speed of the first", format=".0%"),
+                "axis": vega.axis("beside the baseline", format=".0%"),
                 "scale": {"domain": [0, highest * 1.05], "nice": False},
             },
             "color": {
