@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -23,12 +24,13 @@ from edgedeploy.cli import (
     machines,
     making,
     measuring,
+    parsing,
     training,
     trtexec,
 )
 from edgedeploy.cli.output import print_error, wants_json
 from edgedeploy.errors import EdgeDeployError, EdgeDeployWarning, UsageError
-from edgedeploy.files import not_written
+from edgedeploy.files import not_read, not_written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +94,7 @@ def run(argv: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     as_json = wants_json(argv)
     try:
+        _require_words(argv)
         code = app(args=list(argv), prog_name="edgedeploy", standalone_mode=False)
     except EdgeDeployError as error:
         return print_error(error, as_json=as_json)
@@ -100,15 +103,30 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return print_error(not_read(error), as_json=as_json)
     except _PARSE_ERROR as error:
-        message = error.format_message().rstrip(".")
-        if not message:  # no command: the help has been printed
+        if not error.format_message():  # no command: the help has been printed
             return UsageError.exit_code
-        fix = f"see edgedeploy {_command(argv)}--help"
-        return print_error(UsageError(message[:1].lower() + message[1:], fix=fix), as_json=as_json)
+        return print_error(parsing.refusal(error, _command(argv)), as_json=as_json)
     if code == INTERRUPTED:  # some releases of Typer turn Ctrl-C into this code themselves
         print("\nedgedeploy: interrupted; nothing half-written was left", file=sys.stderr)
     return code if isinstance(code, int) else 0
+
+
+def _require_words(argv: Sequence[str]) -> None:
+    """Refuse an empty argument: as a path it would mean the folder that one is in.
+
+    Raises:
+        UsageError: There is one.
+    """
+    if "" in argv:
+        raise UsageError(
+            f"argument {argv.index('') + 1} is empty: {shlex.join(['edgedeploy', *argv])}",
+            fix="leave it out, or write what is meant: a shell variable may not be set",
+        )
 
 
 def _format_warning(

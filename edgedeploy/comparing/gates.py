@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 PASSED, FAILED, UNKNOWN = "passed", "failed", "cannot tell"
 
-_FORM = re.compile(r"\s*(\w+)\s*([<>])\s*([+-]?)\s*(\d+(?:\.\d+)?)\s*([A-Za-z%]*)\s*", re.ASCII)
+_FORM = re.compile(
+    r"\s*(\w+(?:\.\w+)?)\s*([<>])\s*([+-]?)\s*(\d+(?:\.\d+)?)\s*([A-Za-z%]*)\s*", re.ASCII
+)
 _UNITS = {
     "time": ("%", "ms"),
     "energy": ("%", "mJ"),
@@ -89,7 +91,7 @@ def parse(text: str) -> Gate:
         )
     name, operator, sign, digits, unit = found.groups()
     if name not in COMPARED:
-        raise UnknownNameError("metric", name, COMPARED)
+        raise UnknownNameError("metric of compare", name, COMPARED)
     metric = METRICS[name]
     units = _UNITS[metric.dimension.name]
     example = f"'{name} {operator} {_example(units[0], operator)}'"

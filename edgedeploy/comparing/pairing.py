@@ -66,7 +66,7 @@ def subject(record: ProfileRecord) -> str:
         mode if isinstance(mode, str) and mode.isprintable() else None,
         None if key.scenario == "single" else key.scenario,
         None if key.side is None else "x".join(map(str, key.side)),
-        None if key.threads is None else f"{key.threads} threads",
+        None if key.threads is None else f"{key.threads} thread{'s' * (key.threads > 1)}",
     ]
     return f"{key.model} {by} {key.precision} ({', '.join(text for text in more if text)})"
 

@@ -114,7 +114,7 @@ def _row(conversion: Conversion, layer: Layer) -> tuple[str | None, ...]:
         None if work["before"] is None else _millions(work["before"]),
         None if work["after"] is None else _millions(work["after"]),
         f"{left:.1%}",
-        None if gain is None else f"{gain:.2g}",
+        None if gain is None else f"{gain:#.2g}".rstrip("."),
     )
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 THIS_MACHINE = ("auto", "local")
 """What ``ProfileSpec.device`` is where any machine will do."""
 
+_MOST_S = 86400
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSpec:
@@ -53,8 +55,7 @@ class ProfileSpec:
 
     Raises:
         UsageError: A number is out of its range, or of no use in this scenario.
-        UnsupportedError: There is no such scenario in this version.
-        UnknownNameError: There is no such percentile.
+        UnknownNameError: There is no such scenario or percentile.
     """
 
     device: str = "auto"
@@ -76,11 +77,15 @@ class ProfileSpec:
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.duration_s <= 86400 or self.min_runs < 1 or not self.timeout_s > 0:
+        if not 0 <= self.duration_s <= _MOST_S:
             raise UsageError(
-                f"cannot time {self.min_runs} runs for {self.duration_s} s "
-                f"with {self.timeout_s} s of patience",
-                fix="pass at least 1 run, a duration of 0 to 86400 s and a patience above 0",
+                f"--duration is {self.duration_s:g}, it must be 0 to {_MOST_S} seconds",
+                fix="pass seconds, e.g. --duration 10",
+            )
+        if self.min_runs < 1 or not self.timeout_s > 0:
+            raise UsageError(
+                f"cannot time {self.min_runs} runs with {self.timeout_s} s of patience",
+                fix="pass at least 1 run and a patience above 0",
             )
         settings.share_of(self.percentile)
         settings.check(self.scenario, self.own_settings, self.duration_s)

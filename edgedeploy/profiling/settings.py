@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy import stats
-from edgedeploy.errors import UnknownNameError, UnsupportedError, UsageError
+from edgedeploy.errors import UnknownNameError, UsageError
 from edgedeploy.worker.jobs import FRAME, MOST_QUERIES, MOST_STREAMS, SCENARIOS
 
 if TYPE_CHECKING:
@@ -53,15 +53,11 @@ def check(scenario: str, asked: Mapping[str, Any], duration_s: float) -> None:
         duration_s: Seconds of timed calls.
 
     Raises:
-        UnsupportedError: There is no such scenario in this version.
+        UnknownNameError: There is no such scenario.
         UsageError: A setting is of another scenario, is lacking, or out of its range.
     """
     if scenario not in SCENARIOS:
-        raise UnsupportedError(
-            f"the scenario {scenario!r} was asked for, this version measures "
-            + ", ".join(map(repr, SCENARIOS)),
-            fix=f"use --scenario {SCENARIOS[0]}",
-        )
+        raise UnknownNameError("scenario", scenario, SCENARIOS)
     for name, value in asked.items():
         if scenario not in BELONGS_TO[name]:
             raise UsageError(

@@ -161,4 +161,4 @@ def _side(record: ProfileRecord) -> str | None:
 
 def _threads(record: ProfileRecord) -> str | None:
     threads = record.key.threads
-    return None if threads is None else f"{threads} threads"
+    return None if threads is None else f"{threads} thread{'s' * (threads > 1)}"

@@ -223,4 +223,5 @@ def test_a_wrong_option_points_to_the_help_of_its_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     error = fails(capsys, "build", "--backend", "trt", "--opt-level", "9")
-    assert error["fix"] == "see edgedeploy build --help"
+    assert error["problem"] == "--opt-level is '9', it must be at most 5"
+    assert error["fix"] == "pass at most 5; see edgedeploy build --help"

@@ -27,7 +27,7 @@ def test_folders_are_paired_by_what_the_profiles_are_of_the_newest_of_each(tmp_p
     assert [(pair.first, pair.second) for pair in found.pairs] == [(new, other)]
     assert [(one.name, one.reason, one.is_new) for one in found.lonely] == [
         ("gone ort fp32 (local, 8x8, 2 threads)", "only in A", False),
-        ("small ort fp32 (local, 8x8, 1 threads)", "only in B", True),
+        ("small ort fp32 (local, 8x8, 1 thread)", "only in B", True),
     ]
 
 

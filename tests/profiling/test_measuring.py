@@ -71,22 +71,29 @@ def test_a_vendor_device_that_is_not_there_comes_back_as_unsupported(artifact: P
 
 
 @pytest.mark.parametrize(
-    "wishes",
+    ("wishes", "problem"),
     [
-        {"duration_s": -1.0},
-        {"duration_s": float("nan")},
-        {"min_runs": 0},
-        {"timeout_s": 0.0},
+        ({"duration_s": -1.0}, "--duration is -1, it must be 0 to 86400 seconds"),
+        ({"duration_s": 1e300}, r"--duration is 1e\+300, it must be"),
+        ({"duration_s": float("nan")}, "--duration is nan, it must be"),
+        ({"min_runs": 0}, "cannot time 0 runs"),
+        ({"timeout_s": 0.0}, "cannot time 1 runs with 0.0 s of patience"),
     ],
 )
-def test_impossible_wishes_are_refused(wishes: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="cannot time"):
+def test_impossible_wishes_are_refused(wishes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
         ProfileSpec(**wishes)
 
 
-def test_a_scenario_of_another_version_is_unsupported() -> None:
-    with pytest.raises(UnsupportedError, match=r"'burst' was asked for.*'single'.*'camera'"):
-        ProfileSpec(scenario="burst")
+@pytest.mark.parametrize(
+    ("scenario", "fix"),
+    [("cam", "did you mean 'camera'"), ("burst", "use one of: camera, multi, offline, server")],
+)
+def test_a_scenario_that_there_is_not_is_refused_with_a_suggestion(scenario: str, fix: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"no scenario is called '{scenario}'") as caught:
+        ProfileSpec(scenario=scenario)
+    assert caught.value.fix.startswith(fix)
+    assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize(

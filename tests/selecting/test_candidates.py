@@ -29,7 +29,7 @@ def test_a_name_says_only_what_it_needs_to_be_told_from_others(tmp_path: Path) -
         variant(tmp_path, "c"),
     )
     assert [one.name for one in found] == [
-        "a ort fp32 1 threads",
+        "a ort fp32 1 thread",
         "a ort fp32 2 threads",
         "b ort fp32 10W",
         "b ort fp32 MAXN",
