@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import tempfile
 import time
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edgedeploy.types import Built
 
 _STALE_S = 3600
+_ENGINES = ("model.onnx", "model.xml", "model.engine")
 
 
 def place(out: Path, model: str, backend: str, precision: str) -> Path:
@@ -36,8 +38,9 @@ def replacing(target: Path) -> Iterator[Path]:
         FileError: The folder cannot be written to, or the disk is full; ``target`` is as before.
     """
     temporary = None
-    ours = not target.parent.exists()
+    ours = False
     try:
+        ours = not target.parent.exists()
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(target)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -96,12 +99,36 @@ def find(roots: list[Path]) -> list[Path]:
     for root in roots:
         below = sorted(p.parent for p in root.rglob(manifests.MANIFEST) if not _hidden(p, root))
         if not below:
-            state = "is empty of artifacts" if root.is_dir() else "does not exist"
-            raise FileError(
-                f"{root} {state}", fix="build one with: edgedeploy build MODEL --backend ort"
-            )
+            raise _no_artifact(root)
         found += [folder for folder in below if folder not in found]
     return found
+
+
+def _no_artifact(root: Path) -> FileError:
+    """Say what a path is that is no artifact and holds none."""
+    build = "build one with: edgedeploy build MODEL --backend ort"
+    if not root.exists():
+        return FileError(f"{root} does not exist", fix=build)
+    if root.is_dir():
+        files = sorted(p.name for p in root.iterdir() if p.name in _ENGINES)
+        if files:
+            return FileError(
+                f"{root} holds {files[0]} and no {manifests.MANIFEST}: the artifact is damaged, or "
+                "it is none",
+                fix="build it again: edgedeploy build MODEL --backend ort",
+            )
+        return FileError(f"{root} is empty of artifacts", fix=build)
+    if (root.parent / manifests.MANIFEST).is_file():
+        return FileError(
+            f"{root} belongs to the artifact {root.parent}",
+            fix=f"name the folder: {shlex.quote(str(root.parent))}",
+        )
+    if root.suffix == ".onnx":
+        return FileError(
+            f"{root} is a model, not an artifact",
+            fix=f"build it: edgedeploy build {shlex.quote(str(root))} --backend ort",
+        )
+    return FileError(f"{root} is a file, and an artifact is a folder", fix=build)
 
 
 def _hidden(path: Path, root: Path) -> bool:

@@ -14,6 +14,13 @@ from edgedeploy.errors import FileError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_ROOM_BYTES = 1 << 20
+"""What a folder must have room for before something long begins: most profiles are smaller."""
+
+
+class NotWrittenError(FileError):
+    """A file or folder could not be written: what comes next to the same place will not be."""
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, replacing it in one step; parents are made.
@@ -66,9 +73,54 @@ def _staged(path: Path, data: bytes) -> Iterator[Path]:
                 temporary.unlink()
 
 
-def not_written(path: Path, error: OSError) -> FileError:
-    """Return the error for a file or folder that could not be written."""
+def require_writable(folder: Path) -> None:
+    """Try, before something long begins, whether its result can be kept in ``folder``.
+
+    A file is written there and removed again, and so are the folders that had to be made for it.
+
+    Raises:
+        NotWrittenError: The folder cannot be written to, is a file, or has no room left.
+    """
+    made: list[Path] = []
+    try:
+        try:
+            _make(folder, made)
+            with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+                file.write(bytes(_ROOM_BYTES))
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise not_written(folder, error) from error
+    finally:
+        for one in reversed(made):
+            with contextlib.suppress(OSError):  # somebody has put something there meanwhile
+                one.rmdir()
+
+
+def _make(folder: Path, made: list[Path]) -> None:
+    """Make a folder and those above it, and put down which of them were not there."""
+    try:
+        folder.mkdir()
+    except FileNotFoundError:
+        _make(folder.parent, made)
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return
+    made.append(folder)
+
+
+def not_read(error: OSError) -> FileError:
+    """Return the error for a path that the system refuses; ``error`` has its name."""
     return FileError(
+        f"{error.filename} cannot be used: {error.strerror or error}",
+        fix="look at the path: ls -ld shows its rights, and a name has 255 bytes at most",
+    )
+
+
+def not_written(path: Path, error: OSError) -> NotWrittenError:
+    """Return the error for a file or folder that could not be written."""
+    return NotWrittenError(
         f"{path} cannot be written: {error.strerror or error}",
         fix="free space there, make the folder writable, or choose another with -o",
     )

@@ -73,6 +73,28 @@ def test_folder_without_artifacts_is_refused(tmp_path: Path, name: str, words: s
         artifact.find([tmp_path / name])
 
 
+def test_what_belongs_to_an_artifact_or_makes_one_is_told_apart(tmp_path: Path) -> None:
+    whole, bare = tmp_path / "ort-fp32", tmp_path / "ort-int8"
+    for folder in (whole, bare):
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(b"")
+    (whole / "manifest.json").write_text("{}")
+    source, note = tmp_path / "my model.onnx", tmp_path / "note.txt"
+    for file in (source, note):
+        file.write_bytes(b"")
+    told = {
+        source: (f"{source} is a model, not an artifact", f"edgedeploy build '{source}'"),
+        whole / "model.onnx": (f"belongs to the artifact {whole}", f"name the folder: {whole}"),
+        bare: (f"{bare} holds model.onnx and no manifest.json", "build it again"),
+        note: (f"{note} is a file, and an artifact is a folder", "edgedeploy build MODEL"),
+    }
+    for path, (problem, fix) in told.items():
+        with pytest.raises(FileError) as caught:
+            artifact.find([path])
+        assert problem in caught.value.problem
+        assert fix in caught.value.fix
+
+
 def _write_and_raise(target: Path, error: BaseException) -> None:
     with artifact.replacing(target) as folder:
         (folder / "model.onnx").write_text("new")

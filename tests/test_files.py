@@ -66,3 +66,38 @@ def test_a_folder_in_the_place_of_a_file_is_refused_and_nothing_else_is_left(
     with pytest.raises(FileError, match=r"a cannot be written: Is a directory"):
         files.write_atomically(tmp_path / "a", b"new")
     assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    files.require_writable(tmp_path / "there")
+    files.require_writable(tmp_path / "new" / "deep")
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "there"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a", "a cannot be written: File exists"),
+        ("a/b", "a/b cannot be written: Not a directory"),
+        ("x" * 300, "xx cannot be written: File name too long"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_told_before_it_is_needed(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    with pytest.raises(files.NotWrittenError, match=words):
+        files.require_writable(tmp_path / name)
+
+
+def test_a_full_disk_is_told_before_it_is_needed_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(files.NotWrittenError, match="new cannot be written: No space left"):
+        files.require_writable(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []

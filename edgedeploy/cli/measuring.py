@@ -12,6 +12,7 @@ import typer
 from edgedeploy.cli import in_turns, options, sweeps
 from edgedeploy.cli.output import JsonFlag, console, phases, print_json, print_skipped
 from edgedeploy.errors import EdgeDeployError, MeasurementError, UsageError
+from edgedeploy.files import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,7 +143,8 @@ def profile(
                     )
             except EdgeDeployError as error:
                 lost = board is not None and not board.reachable
-                if lost or device != "auto" or not pipeline.is_sweep(artifacts or []):
+                full = isinstance(error, NotWrittenError)  # the others would not be kept either
+                if lost or full or device != "auto" or not pipeline.is_sweep(artifacts or []):
                     raise
                 skip(pipeline.Failure(str(artifact), error))
                 continue

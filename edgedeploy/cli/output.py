@@ -49,7 +49,9 @@ def print_failure(subject: str, error: EdgeDeployError) -> None:
 
 def print_skipped(failure: Failure) -> None:
     """Say on stderr what a sweep went on without."""
-    print(f"skipped {failure.subject}: {failure.error.problem}", file=sys.stderr)
+    subject, problem = failure.subject, failure.error.problem
+    words = f": {problem}" if problem.startswith(subject) else f" {subject}: {problem}"
+    print(f"skipped{words}", file=sys.stderr)
 
 
 def error_document(error: EdgeDeployError) -> dict[str, Any]:
@@ -122,8 +124,13 @@ def phases(label: str) -> Iterator[Callable[[str, float, float], None]]:
     # one redraw a second: on a small machine more would disturb what is measured
     with Console(stderr=True).status(label, refresh_per_second=1) as status:
         yield lambda phase, done_s, total_s: status.update(
-            f"{label}: {phase} {done_s:.0f}/{total_s:.0f} s"
+            f"{label}: {phase} {done_s:.{_digits(total_s)}f}/{total_s:.{_digits(total_s)}f} s"
         )
+
+
+def _digits(total_s: float) -> int:
+    """Return how many digits of seconds tell how far something is: below 1 s, two."""
+    return 2 if total_s < 1 else 0
 
 
 def _is_terminal() -> bool:

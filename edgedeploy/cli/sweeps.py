@@ -40,12 +40,14 @@ def told_how_to_go_on(measured: Sized, total: int) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, EdgeDeployError) as ended:
-        if total > 1 and (len(measured) or isinstance(ended, KeyboardInterrupt)):
+        if total > 1 and len(measured):
             print(
                 f"\n{len(measured)} of {total} measured, they are kept; go on with: "
                 f"{again(sys.argv)}",
                 file=sys.stderr,
             )
+        elif total > 1 and isinstance(ended, KeyboardInterrupt):
+            print(f"\nnone of {total} measured yet", file=sys.stderr)
         raise
 
 

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import tempfile
+from collections import OrderedDict
 from typing import IO, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..runtime.errors import EdgeDeployError, UnsupportedError
@@ -187,7 +188,9 @@ class Nvpmodel:
 
 
 def _listed(text: str) -> List[PowerMode]:
-    return [PowerMode(int(number), name) for number, name in _LISTED.findall(text)]
+    """Return the modes of a text in its order, each once: a file may list one twice."""
+    found = [PowerMode(int(number), name) for number, name in _LISTED.findall(text)]
+    return list(OrderedDict.fromkeys(found))
 
 
 def _find(name: str, root: str, path: Optional[str]) -> Optional[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgedeploy import building, model_file, trial
 from edgedeploy.calibration import files as calibrations
 from edgedeploy.errors import FileError, UsageError
+from edgedeploy.files import require_writable
 from edgedeploy.meters import cpu
 from edgedeploy.types import BuildSpec, Precision, QdqStyle, correction_style
 
@@ -66,6 +67,7 @@ def calibrate(
     Raises:
         UsageError: The model's size or preprocessing is not known, or the budget is no share.
         UnknownNameError: There is no such method or step.
+        NotWrittenError: Nothing can be written to ``out``, which is tried before measuring.
     """
     from edgedeploy.calibration import measuring as calibrating  # imports ONNX Runtime
     from edgedeploy.calibration import recipe
@@ -96,6 +98,7 @@ def calibrate(
         preprocessing=model.preprocessing,
     ):
         return target, current, True
+    require_writable(out)
     calibration = calibrating.measure(
         model,
         images,

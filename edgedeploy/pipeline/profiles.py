@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedeploy import artifact, devices
 from edgedeploy.errors import FileError, UsageError
-from edgedeploy.files import write_atomically
+from edgedeploy.files import require_writable, write_atomically
 from edgedeploy.pipeline.places import ARTIFACTS, PROFILES, SHIPPED_ACCURACY, Failure
 from edgedeploy.profiling import accuracy, costs, records, remote
 from edgedeploy.profiling import measuring as profiling
@@ -51,10 +51,12 @@ def profile(
         progress: Gets the phase, seconds of samples taken, and seconds wanted.
 
     Raises:
+        NotWrittenError: Nothing can be kept in ``out``, which is tried before anything starts.
         UnsupportedError: The artifact does not run on this machine, or it is not the board asked
             for.
         MeasurementError: The worker died or got stuck.
     """
+    require_writable(out)
     record = profiling.profile(
         folder, spec, board=board, shipped_accuracy=SHIPPED_ACCURACY, progress=progress
     )

@@ -251,5 +251,5 @@ def _kept(out: Path) -> list[Measured]:
         try:
             found.append(Measured(path, records.read(path)))
         except FileError as error:
-            _log.warning("%s does not count as measured: %s", path, error.problem)
+            _log.warning("does not count as measured: %s", error.problem)  # which names the path
     return sorted(found, key=lambda each: each.record.created)

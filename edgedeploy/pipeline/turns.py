@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.comparing import meaning
 from edgedeploy.errors import MeasurementError, UsageError
+from edgedeploy.files import require_writable
 from edgedeploy.pipeline.artifacts import find_artifacts
 from edgedeploy.pipeline.deciding import compare
 from edgedeploy.pipeline.places import SHIPPED_ACCURACY
@@ -94,11 +95,13 @@ def profile_in_turns(
 
     Raises:
         UsageError: It cannot be measured in turns.
+        NotWrittenError: Nothing can be kept in ``out``, which is tried before the first round.
         MeasurementError: The two cannot mean the same by their numbers, or a turn failed.
         EdgeDeployError: A turn failed; the message says which.
     """
     rounds.check(spec, count)
     _require_one_size(artifacts, spec)
+    require_writable(out)
 
     def one(turn: Turn, part: ProfileSpec) -> ProfileRecord:
         return measure(

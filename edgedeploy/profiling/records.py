@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from edgedeploy.errors import FileError, MeasurementError
-from edgedeploy.files import write_atomically
+from edgedeploy.files import not_written, write_atomically
 from edgedeploy.profiling.fields import ABSENT, FIELDS, OURS_ALONE, SETTINGS
 from edgedeploy.worker import samples as encoding
 
@@ -132,12 +133,13 @@ class ProfileRecord:
         return np.array(encoding.decode(text), dtype=np.int64)
 
 
-def parse(document: object, *, name: str) -> ProfileRecord:
+def parse(document: object, *, name: str, fix: str = "measure it again") -> ProfileRecord:
     """Check a document and make a record of it; keys that are not known are kept.
 
     Args:
         document: From JSON.
         name: What an error calls it, usually its path.
+        fix: What an error says to do where it is damaged.
 
     Raises:
         FileError: It is of another schema, lacks a value, or a value is not what it must be.
@@ -156,25 +158,25 @@ def parse(document: object, *, name: str) -> ProfileRecord:
             continue
         if not is_good(value):
             state = "is missing" if value is ABSENT else f"is {str(value)[:60]!r}"
-            raise FileError(f"{name} is damaged: {path} {state}", fix="measure it again")
+            raise FileError(f"{name} is damaged: {path} {state}", fix=fix)
     record = ProfileRecord(document)
     if document["samples_ns"] is None:
         return record
     try:
         count = len(encoding.decode(document["samples_ns"]))
     except ValueError as error:
-        raise FileError(f"{name} is damaged: {error}", fix="measure it again") from error
+        raise FileError(f"{name} is damaged: {error}", fix=fix) from error
     if count != document["latency_ms"]["count"]:
         raise FileError(
             f"{name} is damaged: it holds {count} samples and counts "
             f"{document['latency_ms']['count']}",
-            fix="measure it again",
+            fix=fix,
         )
     told = sum(one["count"] for one in document.get("rounds", []))
     if "rounds" in document and told != count:
         raise FileError(
             f"{name} is damaged: it holds {count} samples, its rounds count {told}",
-            fix="measure it again",
+            fix=fix,
         )
     return record
 
@@ -192,8 +194,15 @@ def read(path: Path) -> ProfileRecord:
             f"{path} cannot be read: {error.strerror}", fix="pass a profile or its folder"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise FileError(f"{path} is no JSON: {error}", fix="measure it again") from error
-    return parse(document, name=str(path))
+        raise FileError(f"{path} is no JSON: {error}", fix=_if_damaged(path)) from error
+    return parse(document, name=str(path), fix=_if_damaged(path))
+
+
+def _if_damaged(path: Path) -> str:
+    """Return what to do about a damaged profile: measuring again writes another file."""
+    if path.suffix != ".json":
+        return "pass a profile, a .json file that edgedeploy profile wrote, or a folder of them"
+    return f"delete it: rm {shlex.quote(str(path))}; then measure again if it is missed"
 
 
 def write(record: ProfileRecord, folder: Path) -> Path:
@@ -202,16 +211,19 @@ def write(record: ProfileRecord, folder: Path) -> Path:
     A second profile of the same second gets ``-2`` behind its name: none is ever replaced.
 
     Raises:
-        FileError: The folder cannot be written to, or the disk is full.
+        NotWrittenError: The folder cannot be written to, or the disk is full.
     """
     model, backend, precision, *_ = record.key
     when = record.created.replace("-", "").replace(":", "")
     stem = f"{when}-{_file_part(model)}-{_file_part(backend)}-{_file_part(precision)}"
     path = folder / f"{stem}.json"
     number = 2
-    while path.exists():
-        path = folder / f"{stem}-{number}.json"
-        number += 1
+    try:
+        while path.exists():
+            path = folder / f"{stem}-{number}.json"
+            number += 1
+    except OSError as error:  # the folder may not be looked into
+        raise not_written(path, error) from error
     text = json.dumps(record.document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, text.encode())
     return path

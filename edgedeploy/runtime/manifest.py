@@ -121,9 +121,18 @@ def read(folder: str) -> Manifest:
         raise _no_artifact(str(folder)) from None
     except _DAMAGED as error:
         raise ArtifactError(
-            f"{path} is damaged: {type(error).__name__}: {error}",
+            f"{path} is damaged: {_reason(error)}",
             fix="build the artifact again",
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong with a manifest, in words where the error's own have none."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is no JSON: {error}"
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _no_artifact(folder: str) -> ArtifactError:

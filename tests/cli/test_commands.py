@@ -239,7 +239,7 @@ def test_report_goes_on_past_a_damaged_profile_of_a_folder_and_says_so(
         assert app.run([*argv, "-o", "report.csv"]) == 1
         said = capsys.readouterr()
         assert "small" in said.out
-        assert said.err.startswith("skipped profiles/broken.json: profiles/broken.json is no JSON")
+        assert said.err.startswith("skipped: profiles/broken.json is no JSON")
         assert "written: report.csv" in said.err
     assert app.run(["report", "profiles", str(broken)]) == 6
     kept.unlink()

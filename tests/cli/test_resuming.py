@@ -106,7 +106,7 @@ def test_a_board_says_itself_what_is_measured_there_already(
     ("measured", "total", "error", "told"),
     [
         (2, 3, KeyboardInterrupt(), "2 of 3 measured"),
-        (0, 3, KeyboardInterrupt(), "0 of 3 measured"),
+        (0, 3, KeyboardInterrupt(), "none of 3 measured yet"),
         (1, 3, MeasurementError("the line broke", fix="wait"), "1 of 3 measured"),
         (0, 3, MeasurementError("the line broke", fix="wait"), ""),
         (0, 1, KeyboardInterrupt(), ""),

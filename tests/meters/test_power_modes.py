@@ -43,6 +43,11 @@ def test_the_modes_are_those_of_the_configuration(tmp_path: Path) -> None:
     assert power_modes.read_list(str(tmp_path)) == [MAXN, WEAK]
 
 
+def test_a_mode_that_is_listed_twice_is_one(tmp_path: Path) -> None:
+    plant(tmp_path, {"etc/nvpmodel.conf": CONFIG + "< POWER_MODEL ID=0 NAME=MAXN >\n"})
+    assert power_modes.read_list(str(tmp_path)) == [MAXN, WEAK]
+
+
 def test_without_a_configuration_there_is_no_list(tmp_path: Path) -> None:
     assert power_modes.read_list(str(tmp_path)) == []
 

@@ -227,7 +227,7 @@ def test_the_newest_of_several_is_found_and_a_damaged_one_is_told(
     assert done[folder].path.is_file()
     assert done[folder].shown.document["resumed"] is True
     assert "resumed" not in done[folder].record.document
-    assert "broken.json does not count as measured" in caplog.text
+    assert f"does not count as measured: {out}/broken.json is no JSON" in caplog.text
 
 
 def test_a_board_is_asked_by_its_own_python(
