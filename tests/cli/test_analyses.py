@@ -223,6 +223,7 @@ def test_lints_show_the_price_that_was_measured_here(
     assert found["findings"][0]["prices"][0]["relative"] == 0.61
 
 
+@pytest.mark.usefixtures("roofs")
 def test_a_model_that_breaks_no_guideline_is_told_so_in_one_line(
     dynamic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
