@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgedeploy.quantities import Dimension
 
 _NOT_THERE = "not in the profile"
+_NO_SENSOR = "no sensor"  # how edgedeploy.meters.energy begins where a machine has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,16 @@ def read(document: Mapping[str, Any], metric: Metric) -> Reading:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and -1e18 < value < 1e18:
         return Reading(value * metric.scale)
     return Reading(None, _reason(document, metric))
+
+
+def lacks_sensor(reason: str) -> bool:
+    """Return whether energy is absent as the machine has no sensor, and none has failed.
+
+    Example:
+        >>> lacks_sensor("no sensor measured it: rapl: not here"), lacks_sensor("rapl: broke off")
+        (True, False)
+    """
+    return reason.startswith(_NO_SENSOR)
 
 
 def _int8_layers(document: Mapping[str, Any], count: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import edgedeploy
 from edgedeploy.optional import needs
-from edgedeploy.reporting import commands, heat_map, page, palette, pareto, table
+from edgedeploy.reporting import commands, heat_map, notes, page, palette, pareto, table
 from edgedeploy.reporting.settings import by_setting
 
 if TYPE_CHECKING:
@@ -40,14 +40,16 @@ def render(records: Sequence[ProfileRecord], *, detail: Detail | None = None) ->
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string((templates / "report.html.j2").read_text(encoding="utf-8"))
+    columns = table.columns(rows)
     return template.render(
         version=edgedeploy.__version__,
         light=palette.LIGHT,
         dark=palette.DARK,
         summary=page.summary(shown, read=len(records)),
         lines=_lines(rows, runs),
-        titles=[(column.title, column.is_number) for column in table.columns(rows)],
-        notes=table.dashes(rows, table.columns(rows)),
+        titles=[(column.title, column.is_number) for column in columns],
+        verdict_at=[column.attribute for column in columns].index("verdict"),
+        notes=[*notes.dashes(rows, columns), *notes.remarks(rows)],
         figures=list(_overview(shown)),
         alone=_alone(shown),
         runs=runs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgedeploy.reporting import table
+from edgedeploy.reporting.notes import footnotes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ def render(rows: Sequence[Row]) -> str:
         _line(["---:" if column.is_number else "---" for column in columns]),
         *(_line([_escaped(column.write(row) or "–") for column in columns]) for row in rows),
     ]
-    notes = [f"- {_escaped(note)}" for note in table.footnotes(rows, columns)]
+    notes = [f"- {_escaped(note)}" for note in footnotes(rows, columns)]
     setups = [f"- measured on {_escaped(setup)}" for setup in table.setups(rows)]
     return "\n".join([*lines, "", *notes, *setups]) + "\n"
 

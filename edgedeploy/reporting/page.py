@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy.reporting import latency_charts, power_chart, time_charts
+from edgedeploy.reporting import happenings, latency_charts, power_chart, time_charts
 from edgedeploy.reporting.figures import DataTable, Figure, number
 from edgedeploy.reporting.settings import group, setting
 
@@ -192,7 +192,7 @@ def _about(record: ProfileRecord) -> dict[str, str]:
         "threads": document.get("threads"),
         "input": " × ".join(map(str, document.get("input_shape") or [])) or None,
         "scenario options": _text(document.get("scenario_options") or {}) or None,
-        "scenario results": _text(document.get("scenario_results") or {}) or None,
+        "scenario results": happenings.full(record),
         "calls": document["latency_ms"]["count"],
         "p50": _with_unit(document["latency_ms"]["p50"], "ms"),
         "95 % interval of p50": f"{number(interval[0])} to {number(interval[1])} ms"

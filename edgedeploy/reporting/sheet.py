@@ -6,6 +6,8 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
+from edgedeploy.reporting import happenings
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _VARIANT = ("family", "alpha", "rho", "resolution")
 _LATENCY = ("p50", "p90", "p95", "p99", "p99_9", "mean", "std", "min", "max", "count")
+_FOUND = (
+    "utilisation",
+    "offered",
+    "unanswered",
+    "frames",
+    "dropped",
+    "deadline_ms",
+    "deadline_misses",
+    "wait_p50_ms",
+    "work_p50_ms",
+)
 
 
 def render(records: Iterable[ProfileRecord]) -> str:
@@ -48,9 +61,9 @@ def _of(*path: str) -> Callable[[ProfileRecord], Any]:
     return find
 
 
-def _batch(record: ProfileRecord) -> int | None:
-    shape = record.document.get("input_shape")
-    return shape[0] if shape else None
+def _found(name: str) -> Callable[[ProfileRecord], float | None]:
+    """Return what finds a number among what the scenario found."""
+    return lambda record: happenings.value(record, name)
 
 
 def _interval(end: int) -> Callable[[ProfileRecord], float | None]:
@@ -74,12 +87,16 @@ _COLUMNS: Mapping[str, Callable[[ProfileRecord], Any]] = {
     "library": _of("environment", "backend"),
     "scenario": _of("scenario"),
     "inside": lambda record: "+".join(record.document["inside"]),
-    "batch": _batch,
+    "batch": happenings.batch,
+    "rate_per_s": _of("scenario_options", "rate"),
+    "camera_fps": _of("scenario_options", "fps"),
+    "streams": _of("scenario_options", "streams"),
     "threads": _of("threads"),
     **{f"{name}_ms" if name != "count" else "calls": _of("latency_ms", name) for name in _LATENCY},
     "p50_low_ms": _interval(0),
     "p50_high_ms": _interval(1),
     "throughput_ips": _of("throughput_ips"),
+    **{name: _found(name) for name in _FOUND},
     "load_ms": _of("cold_start_ms", "load"),
     "first_inference_ms": _of("cold_start_ms", "first_inference"),
     "peak_rss_mb": _of("memory_mb", "peak_rss"),

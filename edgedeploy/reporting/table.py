@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from edgedeploy.reporting import happenings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 MARKS = {"measured": "", "suspect": "?", "invalid": "!"}
 """What stands before the median of a row whose verdict is not ``measured``."""
+
+NOT_THERE = "not in the profile"
 
 _PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
@@ -29,7 +33,10 @@ class Row:
         backend: Word of the backend.
         precision: What was asked.
         source: The program that measured, where it was not edgedeploy.
-        scenario: How calls arrived, with what sets it apart, e.g. ``"multi, 2 streams"``.
+        scenario: How calls arrived, with what sets it apart and the images of a call that takes
+            several, e.g. ``"multi, 2 streams"`` or ``"offline, batch 8"``.
+        batch: Images of a call; None where nobody said.
+        happened: What the scenario did besides latencies, e.g. how many frames were dropped.
         side: Height and width of the input in pixels; None where nobody said.
         threads: CPU threads of the vendor's library; None where nobody said.
         device: Name of the board, or ``"local"``.
@@ -42,6 +49,7 @@ class Row:
         device_mb: Memory on the device, in 10⁶ bytes; None where it was not measured.
         device_rule: What that is.
         energy_mj: Per inference, in all.
+        energy_rule: What measured it, what that is of, and how far it may be off.
         top1: Share from 0 to 1.
         top1_shipped: When the figure was measured, if it shipped with the model; else None.
         verdict: ``"measured"``, ``"suspect"`` or ``"invalid"``.
@@ -69,9 +77,12 @@ class Row:
     setup: str = ""
     source: str | None = None
     energy_mj: float | None = None
+    energy_rule: str | None = None
     device_mb: float | None = None
     device_rule: str | None = None
     scenario: str = "single"
+    batch: int | None = None
+    happened: str | None = None
     side: tuple[int, int] | None = None
     threads: int | None = None
     power_mode: str | None = None
@@ -125,48 +136,14 @@ def with_records(records: Iterable[ProfileRecord]) -> list[tuple[Row, ProfileRec
 
 
 def columns(shown: Sequence[Row]) -> list[Column]:
-    """Return the columns, the dearest first; device, scenario, … only where there are several.
+    """Return the columns, the dearest first; device, threads, … only where there are several.
 
-    Energy and device memory have a column where any row has one.
+    The scenario has one unless all are ``single``; energy and device memory have one where any
+    row has a value.
     """
     hidden = {name for name in _ONLY_IF_SEVERAL if not _are_several(shown, name)}
     hidden |= {name for name in _ONLY_IF_ANY if all(getattr(row, name) is None for row in shown)}
     return [column for column in _COLUMNS if column.attribute not in hidden]
-
-
-def footnotes(shown: Sequence[Row], visible: Sequence[Column]) -> list[str]:
-    """Explain each dash and each mark of a table, once."""
-    return [
-        *dashes(shown, visible),
-        *(
-            f"{MARKS[row.verdict]} {row.name}: {row.verdict}: {'; '.join(row.verdict_reasons)}"
-            for row in shown
-            if MARKS[row.verdict]
-        ),
-    ]
-
-
-def dashes(shown: Sequence[Row], visible: Sequence[Column]) -> list[str]:
-    """Explain each dash of a table once, and each figure that was not measured here."""
-    notes: list[str] = []
-    for column in visible:
-        reasons = sorted(
-            {
-                row.reasons.get(column.attribute, "not in the profile")
-                for row in shown
-                if column.write(row) is None
-            }
-        )
-        notes += [f"– {column.title}: {reason}" for reason in reasons]
-    if any(column.attribute == "device_mb" for column in visible):
-        rules = {row.device_rule for row in shown if row.device_mb is not None}
-        notes += [f"device MB: {rule}" for rule in sorted(map(str, rules - {None}))]
-    dates = sorted({row.top1_shipped for row in shown if row.top1_shipped is not None})
-    if dates and any(column.attribute == "top1" for column in visible):
-        notes.append(
-            f"* shipped with the model, measured {', '.join(dates)}; edgedeploy eval measures here"
-        )
-    return notes
 
 
 def setups(shown: Sequence[Row]) -> list[str]:
@@ -189,7 +166,9 @@ def _row(record: ProfileRecord) -> Row:
         backend=key.backend,
         precision=key.precision,
         device=key.device,
-        scenario=key.scenario,
+        scenario=_scenario(record),
+        batch=happenings.batch(record),
+        happened=happenings.brief(record),
         side=key.side,
         threads=key.threads,
         power_mode=record.power_mode,
@@ -201,6 +180,7 @@ def _row(record: ProfileRecord) -> Row:
         device_mb=memory["device"],
         device_rule=memory.get("device_rule"),
         energy_mj=document["energy_mj_per_inference"],
+        energy_rule=_energy_rule(document["power"] or {}),
         top1=accuracy.get("top1"),
         top1_shipped=accuracy.get("date") if accuracy.get("source") == "shipped" else None,
         verdict=record.level,
@@ -211,13 +191,29 @@ def _row(record: ProfileRecord) -> Row:
             "p99_ms": reasons.get("latency_ms.p99", "too few samples"),
             "top1": reasons.get("accuracy", "not evaluated: edgedeploy eval ARTIFACT --data DIR"),
             "peak_rss_mb": reasons.get("memory_mb.peak_rss", "the system does not tell"),
-            "engine_mb": reasons.get("memory_mb.engine", "not in the profile"),
-            "device_mb": reasons.get("memory_mb.device", "not in the profile"),
-            "energy_mj": document.get("power_reason") or "not in the profile",
+            "engine_mb": reasons.get("memory_mb.engine", NOT_THERE),
+            "device_mb": reasons.get("memory_mb.device", NOT_THERE),
+            "energy_mj": document.get("power_reason") or NOT_THERE,
         },
         setup=_setup(record),
         source=record.source,
     )
+
+
+def _scenario(record: ProfileRecord) -> str:
+    batch = happenings.batch(record) or 1
+    is_told = batch > 1 or record.document["scenario"] == "offline"
+    return f"{record.setting}, batch {batch}" if is_told else record.setting
+
+
+def _energy_rule(power: Mapping[str, Any]) -> str | None:
+    """Return sensor, rule and uncertainty in words; None where nobody said."""
+    source, rule, percent = (power.get(key) for key in ("source", "rule", "uncertainty_pct"))
+    is_known = isinstance(percent, (int, float)) and not isinstance(percent, bool)
+    off = f"± {percent:.1g} %" if is_known else "its uncertainty is not known"
+    if not source or not rule:
+        return None
+    return ", ".join(text for text in map(str, (f"{source}: {rule}", off)) if text.isprintable())
 
 
 def _setup(record: ProfileRecord) -> str:
@@ -228,7 +224,7 @@ def _setup(record: ProfileRecord) -> str:
         f"{device['name']} ({device['model']})" if device["model"] else device["name"],
         str(environment.get("backend")),
         None if record.source else f"Python {environment.get('python')}",
-        None if threads is None else f"{threads} threads",
+        None if threads is None else f"{threads} thread{'s' * (threads > 1)}",
         None if shape is None else f"scenario {record.setting}, batch {shape[0]}",
         None if record.source is None else f"{', '.join(document['inside'])} by {record.source}",
     ]
@@ -247,6 +243,8 @@ def _order(row: Row) -> tuple[object, ...]:
 
 
 def _are_several(shown: Sequence[Row], attribute: str) -> bool:
+    if attribute == "scenario":  # the usual one goes without saying
+        return {row.scenario for row in shown} != {"single"}
     if attribute == "side":  # models of different sizes are told apart by their names
         pairs = {(row.model, row.side) for row in shown if row.side is not None}
         return len(pairs) > len({model for model, _ in pairs})
@@ -279,7 +277,8 @@ def _fixed(value: float | None, decimals: int) -> str | None:
 
 _ONLY_IF_SEVERAL = ("device", "power_mode", "scenario", "side", "threads")
 _ONLY_IF_ANY = ("energy_mj", "device_mb")
-# The dearest first: on a narrow terminal the last ones drop out. α and ρ also stand in the name.
+# The dearest first: on a narrow terminal the last ones drop out. α and ρ also stand in the name,
+# and what is not plainly measured has its mark at the median.
 _COLUMNS = (
     Column("model", "model", lambda row: row.model, is_number=False),
     Column("backend", "backend", lambda row: row.by, is_number=False),
@@ -290,6 +289,7 @@ _COLUMNS = (
     Column("p50 ms", "p50_ms", lambda row: f"{MARKS[row.verdict]}{_write_ms(row.p50_ms)}"),
     Column("p99 ms", "p99_ms", lambda row: _write_ms(row.p99_ms)),
     Column("top-1", "top1", _write_top1),
+    Column("verdict", "verdict", lambda row: row.verdict, is_number=False),
     Column("img/s", "throughput_ips", lambda row: _fixed(row.throughput_ips, 1)),
     Column("energy mJ", "energy_mj", lambda row: _write_ms(row.energy_mj)),
     Column("peak RSS MB", "peak_rss_mb", lambda row: _fixed(row.peak_rss_mb, 1)),
@@ -299,5 +299,4 @@ _COLUMNS = (
     Column("input", "side", _write_side),
     Column("α", "alpha", lambda row: _fixed(row.alpha, 2)),
     Column("ρ", "rho", lambda row: _fixed(row.rho, 3)),
-    Column("verdict", "verdict", lambda row: row.verdict, is_number=False),
 )

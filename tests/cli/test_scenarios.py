@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,10 @@ def test_each_scenario_becomes_a_record_and_none_replaces_another(
     assert {record["scenario"] for record in kept} == set(FLAGS)
     assert app.run(["report"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum(line.startswith("small") for line in lines) == 5
+    assert sum(line.startswith("small  ") for line in lines) == 5
     assert any("camera, 500 fps" in line for line in lines)
+    assert any("frames dropped" in line for line in lines)
+    assert any(re.search("offline, batch [0-9]+ ", line) for line in lines)
 
 
 def _check(document: dict[str, Any], scenario: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from edgedeploy.profiling import measuring
 from edgedeploy.profiling.measuring import ProfileSpec
-from edgedeploy.reporting import table
+from edgedeploy.reporting import notes, table
 from edgedeploy.worker.conditions import Window
 from tests.artifacts import write_artifact
 from tests.fake_trees import NANO, Tree, plant
@@ -106,8 +106,8 @@ def test_a_jetson_with_free_clocks_and_a_weak_supply_is_told(tmp_path: Path) -> 
         "the GPU's clock stood at 77 of 922 MHz, not locked: run sudo jetson_clocks",
     )
     (row,) = table.rows([found])
-    notes = table.footnotes([row], table.columns([row]))
-    assert any("not locked: run sudo jetson_clocks" in note for note in notes)
+    told = notes.footnotes([row], table.columns([row]))
+    assert any("not locked: run sudo jetson_clocks" in note for note in told)
 
 
 @pytest.mark.slow

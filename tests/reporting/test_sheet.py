@@ -31,6 +31,17 @@ def test_every_record_is_a_line_with_raw_numbers(tmp_path: Path) -> None:
     assert line["verdict_reasons"] == "the clock was throttled"
 
 
+def test_what_a_scenario_found_has_columns_of_numbers(tmp_path: Path) -> None:
+    found = {"frames": 90, "dropped": 30, "deadline_ms": 33.3, "series_ns": {"due": "eJw"}}
+    options = {"fps": 30.0}
+    camera = made(tmp_path, scenario="camera", scenario_options=options, scenario_results=found)
+    hostile = made(tmp_path, scenario="camera", scenario_results={"frames": "=1+1"})
+    line, other = read([camera, hostile])
+    assert (line["frames"], line["dropped"], line["deadline_ms"]) == ("90", "30", "33.3")
+    assert (line["camera_fps"], line["utilisation"]) == ("30.0", "")
+    assert not other["frames"]
+
+
 def test_null_is_an_empty_cell(tmp_path: Path) -> None:
     (line,) = read([reported.bare(tmp_path)])
     for name in ("alpha", "p99_ms", "p50_low_ms", "peak_rss_mb", "energy_mj", "top1"):

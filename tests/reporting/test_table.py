@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgedeploy.profiling import records
-from edgedeploy.reporting import document, table
+from edgedeploy.reporting import document, notes, table
 from tests.reporting.profiles import made, sweep
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def test_two_power_modes_are_two_rows_and_bring_a_column(tmp_path: Path) -> None
     assert [row.power_mode for row in rows] == [None, "5W", "MAXN"]
     shown = table.columns(rows)
     assert "power mode" in [column.title for column in shown]
-    assert any(" (MAXN): suspect: it was hot" in note for note in table.footnotes(rows, shown))
+    assert any(" (MAXN): suspect: it was hot" in note for note in notes.footnotes(rows, shown))
     for few in (rows[:1], rows[1:2], table.rows([made(tmp_path), strong])):
         assert "power mode" not in [column.title for column in table.columns(few)]
 
@@ -98,10 +98,57 @@ def test_models_of_several_sizes_bring_no_column(tmp_path: Path) -> None:
     assert "input" not in [column.title for column in table.columns(rows)]
 
 
+def test_a_batch_is_told_and_what_a_time_is_of(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"scenario": "offline", "input_shape": [8, 3, 8, 8]}
+    rows = table.rows([made(tmp_path, **changes)])
+    columns = table.columns(rows)
+    (column,) = (column for column in columns if column.title == "scenario")
+    assert column.write(rows[0]) == "offline, batch 8"
+    assert "batch: p50 and p99 are of one call, with all images of its batch" in notes.footnotes(
+        rows, columns
+    )
+
+
+def test_frames_that_were_dropped_stand_below_the_table(tmp_path: Path) -> None:
+    found = {"frames": 99872, "dropped": 99134, "deadline_ms": 0.01, "deadline_misses": 738}
+    camera = made(
+        tmp_path, scenario="camera", scenario_options={"fps": 1e5}, scenario_results=found
+    )
+    (row,) = table.rows([camera])
+    assert notes.remarks([row]) == [
+        (
+            "small ort fp32 (camera, 100000 fps): 99134 of 99872 frames dropped; "
+            "738 of the 738 others missed their deadline of 0.01 ms"
+        )
+    ]
+
+
+def test_how_busy_a_server_was_stands_below_the_table(tmp_path: Path) -> None:
+    found = {"utilisation": 0.42, "offered": 50, "unanswered": 2}
+    (row,) = table.rows([made(tmp_path, scenario="server", scenario_results=found)])
+    assert notes.remarks([row]) == [
+        "small ort fp32 (server): busy 42% of the time; 2 of 50 queries never answered"
+    ]
+
+
+def test_an_energy_is_told_with_its_sensor_and_how_far_it_may_be_off(tmp_path: Path) -> None:
+    power = {"source": "rapl", "rule": "package-0", "uncertainty_pct": 0.5}
+    rows = table.rows([made(tmp_path, power=power, energy_mj_per_inference=2.0)])
+    assert "energy mJ: rapl: package-0, ± 0.5 %" in notes.footnotes(rows, table.columns(rows))
+
+
+def test_a_sensor_that_failed_is_told_and_one_that_is_not_there_is_not(tmp_path: Path) -> None:
+    failed = "tegrastats: it wrote no line that can be read"
+    (row,) = table.rows([made(tmp_path, power_reason=failed)])
+    assert notes.remarks([row]) == [f"energy not measured: {failed}"]
+    (row,) = table.rows([made(tmp_path, power_reason="no sensor measured it: rapl: not here")])
+    assert notes.remarks([row]) == []
+
+
 def test_a_footnote_names_the_scenario_that_it_is_about(tmp_path: Path) -> None:
     verdict = {"level": "suspect", "reasons": ["the queue grew"]}
-    (row,) = table.rows([made(tmp_path, scenario="offline", verdict=verdict)])
-    assert "? small ort fp32 (offline): suspect: the queue grew" in table.footnotes([row], [])
+    (row,) = table.rows([made(tmp_path, scenario="server", verdict=verdict)])
+    assert "? small ort fp32 (server): suspect: the queue grew" in notes.footnotes([row], [])
 
 
 def test_a_record_that_says_less_is_a_row_too(tmp_path: Path) -> None:
@@ -120,11 +167,11 @@ def test_rows_hold_values_and_not_text(tmp_path: Path) -> None:
 def test_every_dash_has_a_footnote_and_each_reason_stands_once(tmp_path: Path) -> None:
     rows = table.rows(sweep(tmp_path))
     columns = table.columns(rows)
-    notes = table.footnotes(rows, columns)
+    told = notes.footnotes(rows, columns)
     for column in columns:
         if any(column.write(row) is None for row in rows):
-            assert any(note.startswith(f"– {column.title}: ") for note in notes)
-    assert len(notes) == len(set(notes))
+            assert any(note.startswith(f"– {column.title}: ") for note in told)
+    assert len(told) == len(set(told))
 
 
 def test_the_median_of_a_doubtful_row_is_marked_and_explained(tmp_path: Path) -> None:
@@ -134,15 +181,15 @@ def test_the_median_of_a_doubtful_row_is_marked_and_explained(tmp_path: Path) ->
     )[0]
     columns = {column.title: column for column in table.columns([row])}
     assert columns["p50 ms"].write(row) == "!0.500"
-    assert table.footnotes([row], [columns["p50 ms"]]) == [
+    assert notes.footnotes([row], [columns["p50 ms"]]) == [
         "! small ort fp32: invalid: the clock stood still"
     ]
 
 
 def test_footnotes_speak_of_visible_columns_only(tmp_path: Path) -> None:
     rows = table.rows([made(tmp_path, latency_ms__p99=None)])
-    notes = table.footnotes(rows, table.columns(rows)[:1])
-    assert notes == []
+    told = notes.footnotes(rows, table.columns(rows)[:1])
+    assert told == []
 
 
 def test_the_json_form_holds_each_record_whole(tmp_path: Path) -> None:
@@ -161,9 +208,9 @@ def test_device_memory_has_a_column_where_any_row_has_it_and_says_what_it_is(
     columns = table.columns(rows)
     (column,) = [one for one in columns if one.title == "device MB"]
     assert sorted(str(column.write(row)) for row in rows) == ["312.4", "None"]
-    notes = table.dashes(rows, columns)
-    assert f"device MB: {rule}" in notes
-    assert "– device MB: it runs on the CPU" in notes
+    found = notes.dashes(rows, columns)
+    assert f"device MB: {rule}" in found
+    assert "– device MB: it runs on the CPU" in found
 
 
 def test_a_record_that_says_nothing_of_device_memory_is_a_row_too(tmp_path: Path) -> None:
