@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from enum import Enum
 from pathlib import Path
@@ -9,12 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgedeploy.cli.output import JsonFlag, print_json, print_table, progress
-from edgedeploy.errors import UsageError
+from edgedeploy.cli.output import (
+    JsonFlag,
+    print_json,
+    print_skipped,
+    print_table,
+    progress,
+    skipped_documents,
+)
+from edgedeploy.errors import EdgeDeployError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from edgedeploy.comparing.gates import Gate
     from edgedeploy.comparing.results import Results
+    from edgedeploy.pipeline import Failure
 
 
 class OnUnknown(str, Enum):
@@ -77,7 +88,7 @@ def compare(
     """Say what changed from A to B: faster, slower or cannot tell; and fail in CI if it may not.
 
     Exit code with --fail-if: 0 not worse, 1 worse, 8 cannot tell; 7 if the two do not measure the
-    same.
+    same. Without: 1 if a damaged profile was left out.
     """
     from edgedeploy import pipeline
     from edgedeploy.comparing import gates, showing
@@ -85,9 +96,11 @@ def compare(
     conditions = [gates.parse(text) for text in fail_if or []]
     if junit is not None and not conditions:
         raise UsageError("--junit has nothing to write", fix="give a --fail-if, e.g. 'p99 > +5%'")
-    found = _compared(paths or [], baseline, conditions)
+    damaged: list[pipeline.Failure] = []
+    found = _compared(paths or [], baseline, conditions, damaged.append)
+    _tell(damaged)
     fails = on_unknown is OnUnknown.FAIL
-    code = found.exit_code(unknown_fails=fails)
+    code = found.exit_code(unknown_fails=fails) or _if_left_out([] if conditions else damaged)
     if out is not None:
         pipeline.write_comparison(found, out)
     if junit is not None:
@@ -95,7 +108,8 @@ def compare(
     if found.refusals and not found.comparisons and code != 1:
         raise found.refusals[0].error
     if json:
-        print_json(showing.document(found, exit_code=code))
+        skipped = skipped_documents(damaged, "profile")
+        print_json({**showing.document(found, exit_code=code), "skipped": skipped})
     else:
         for line in showing.lines(found):
             print(line)
@@ -106,18 +120,40 @@ def compare(
         raise typer.Exit(code)
 
 
-def _compared(paths: list[Path], baseline: Path | None, conditions: list[Gate]) -> Results:
+def _compared(
+    paths: list[Path],
+    baseline: Path | None,
+    conditions: list[Gate],
+    skip: Callable[[Failure], None],
+) -> Results:
     from edgedeploy import pipeline
 
+    if baseline is not None and len(paths) > 1:
+        raise UsageError(
+            f"--baseline is compared with one profile or one folder, got {len(paths)}",
+            fix=f"edgedeploy compare --baseline {shlex.quote(str(baseline))} B, once for each",
+        )
+    if baseline is None and len(paths) != 2:
+        raise UsageError(
+            f"compare takes two profiles or two folders, got {len(paths)}",
+            fix="edgedeploy compare A B, or edgedeploy compare --baseline DIR",
+        )
     with progress("comparing") as moved:
         if baseline is not None:
-            return pipeline.compare_with_baseline(baseline, paths, conditions, progress=moved)
-        if len(paths) != 2:
-            raise UsageError(
-                f"compare takes two profiles or two folders, got {len(paths)}",
-                fix="edgedeploy compare A B, or edgedeploy compare --baseline DIR",
+            return pipeline.compare_with_baseline(
+                baseline, paths, conditions, skip=skip, progress=moved
             )
-        return pipeline.compare(paths[0], paths[1], conditions, progress=moved)
+        return pipeline.compare(paths[0], paths[1], conditions, skip=skip, progress=moved)
+
+
+def _if_left_out(damaged: Sequence[Failure]) -> int:
+    return EdgeDeployError.exit_code if damaged else 0
+
+
+def _tell(damaged: Sequence[Failure]) -> None:
+    """Say on stderr which profiles were left out."""
+    for one in damaged:
+        print_skipped(one)
 
 
 def select(
@@ -161,7 +197,8 @@ def select(
 ) -> None:
     """Choose the best variant that keeps to every limit, and say why the others fell.
 
-    Exit code 1 if none does: then the nearest one is named, and what would have to give.
+    Exit code 1 if none does: then the nearest one is named, and what would have to give. Also 1
+    if a damaged profile was left out.
     """
     from edgedeploy import pipeline
     from edgedeploy.selecting import constraints, showing
@@ -182,12 +219,20 @@ def select(
         }
     )
     wanted = Wanted(device=device, backend=backend, scenario=scenario, source=source)
+    damaged: list[pipeline.Failure] = []
     choice = pipeline.select(
-        profiles or [], wanted, limits, prefer=prefer.value, suspects=allow is Allow.SUSPECT
+        profiles or [],
+        wanted,
+        limits,
+        prefer=prefer.value,
+        suspects=allow is Allow.SUSPECT,
+        skip=damaged.append,
     )
-    code = NONE_FEASIBLE if choice.chosen is None else 0
+    _tell(damaged)
+    code = NONE_FEASIBLE if choice.chosen is None else _if_left_out(damaged)
     if json:
-        print_json(showing.document(choice, exit_code=code))
+        skipped = skipped_documents(damaged, "profile")
+        print_json({**showing.document(choice, exit_code=code), "skipped": skipped})
     else:
         table = showing.table(choice)
         print_table(table.titles, table.rows)

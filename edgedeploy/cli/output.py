@@ -11,16 +11,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgedeploy.errors import EdgeDeployError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
-    from edgedeploy.errors import EdgeDeployError
     from edgedeploy.pipeline import Failure
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+INTERRUPTED = 130
 _NEVER_WRAP = 10_000
+
+
+class EndedError(EdgeDeployError):
+    """What ended a command, with what it had done by then.
+
+    Args:
+        error: Why it ended.
+        done: The command's document so far.
+    """
+
+    def __init__(self, error: EdgeDeployError, done: Mapping[str, Any]) -> None:
+        super().__init__(error.problem, fix=error.fix)
+        self.exit_code = error.exit_code
+        self.done = done
 
 
 def wants_json(argv: Sequence[str]) -> bool:
@@ -36,7 +52,8 @@ def print_json(document: Any) -> None:
 def print_error(error: EdgeDeployError, *, as_json: bool) -> int:
     """Print what went wrong and what to do, and return the exit code."""
     if as_json:
-        print_json({"error": error_document(error)})
+        done = error.done if isinstance(error, EndedError) else {}
+        print_json({**done, "error": error_document(error)})
     else:
         print(f"edgedeploy: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
     return error.exit_code
@@ -50,8 +67,45 @@ def print_failure(subject: str, error: EdgeDeployError) -> None:
 def print_skipped(failure: Failure) -> None:
     """Say on stderr what a sweep went on without."""
     subject, problem = failure.subject, failure.error.problem
-    words = f": {problem}" if problem.startswith(subject) else f" {subject}: {problem}"
-    print(f"skipped{words}", file=sys.stderr)
+    if problem.startswith((f"{subject} ", f"{subject}/")):
+        problem = problem[len(subject) + 1 :]  # the path once is enough
+    print(f"skipped {subject}: {problem}\n  fix: {failure.error.fix}", file=sys.stderr)
+
+
+def skipped_documents(failures: Sequence[Failure], kind: str = "artifact") -> list[dict[str, Any]]:
+    """Return the JSON form of what a command over several things went on without."""
+    return [{kind: one.subject, **error_document(one.error)} for one in failures]
+
+
+def interruption(go_on: str | None = None) -> EdgeDeployError:
+    """Return what Ctrl-C comes to in JSON; ``go_on``: the command that does the rest."""
+    fix = "start the command again" if go_on is None else f"go on with: {go_on}"
+    error = EdgeDeployError("interrupted; nothing half-written was left", fix=fix)
+    error.exit_code = INTERRUPTED
+    return error
+
+
+@contextlib.contextmanager
+def whole(done: Callable[[], Mapping[str, Any]] | None) -> Iterator[None]:
+    """Let the one document of a command hold what was done before an error or Ctrl-C ended it.
+
+    Args:
+        done: Returns the document so far, ``go_on`` in it being the command that does the rest;
+            None: the command prints no JSON.
+
+    Raises:
+        EndedError: Instead of what came.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, EdgeDeployError) as ended:
+        if done is None:
+            raise
+        so_far = done()
+        interrupted = isinstance(ended, KeyboardInterrupt)
+        error = interruption(so_far.get("go_on")) if interrupted else ended
+        assert isinstance(error, EdgeDeployError)
+        raise EndedError(error, so_far) from ended
 
 
 def error_document(error: EdgeDeployError) -> dict[str, Any]:

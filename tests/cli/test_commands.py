@@ -239,7 +239,7 @@ def test_report_goes_on_past_a_damaged_profile_of_a_folder_and_says_so(
         assert app.run([*argv, "-o", "report.csv"]) == 1
         said = capsys.readouterr()
         assert "small" in said.out
-        assert said.err.startswith("skipped: profiles/broken.json is no JSON")
+        assert said.err.startswith("skipped profiles/broken.json: is no JSON")
         assert "written: report.csv" in said.err
     assert app.run(["report", "profiles", str(broken)]) == 6
     kept.unlink()
@@ -392,7 +392,7 @@ def test_sweep_goes_on_past_a_damaged_artifact_and_says_so(
     for argv in (["eval", "--data", "images"], ["profile", "--duration", "0.01"]):
         assert app.run(argv) == 6
         printed = capsys.readouterr()
-        assert "skipped build/stem/ort-int8" in printed.err
+        assert "skipped build/stem/ort-int8: " in printed.err
         assert "fp32" in printed.out
     assert app.run(["run", "build", "images/a/0.png"]) == 0
     assert "not build/stem/ort-int8" in capsys.readouterr().err
@@ -472,5 +472,5 @@ def test_eval_goes_on_past_a_model_without_preprocessing(
     capsys.readouterr()
     assert app.run(["eval", "--data", "images"]) == 2
     printed = capsys.readouterr()
-    assert "skipped build/other/ort-fp32" in printed.err
+    assert "skipped build/other/ort-fp32: does not say how" in printed.err
     assert "build/stem/ort-int8" in printed.out

@@ -96,6 +96,7 @@ def test_a_baseline_is_the_one_of_this_machine(
         (["before", "profiles", "-o", "x.html"], 2, "x.html does not end in .md"),
         (["before", "absent.json"], 6, "absent.json cannot be read"),
         (["--baseline", "absent"], 2, "the baseline absent is no folder"),
+        (["--baseline", "before", "a", "b"], 2, "with one profile or one folder, got 2"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
@@ -104,6 +105,50 @@ def test_what_cannot_be_compared_is_refused(
     found, document = run(capsys, "compare", *argv)
     assert found == document["error"]["exit_code"] == code
     assert problem in document["error"]["problem"]
+
+
+def test_a_damaged_profile_of_a_folder_is_left_out_and_named(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "before" / "my broken.json").write_text("{")
+    for argv in (["compare", "before", "profiles"], ["compare", "--baseline", "before"]):
+        assert app.run(argv) == 1
+        said = capsys.readouterr()
+        assert "p50" in said.out
+        assert said.err.startswith("skipped before/my broken.json: is no JSON")
+        assert "fix: delete it: rm 'before/my broken.json'" in said.err
+        code, found = run(capsys, *argv)
+        assert (code, found["exit_code"], len(found["comparisons"])) == (1, 1, 1)
+        assert found["skipped"][0]["profile"] == "before/my broken.json"
+    assert app.run(["select", "before"]) == 1
+    said = capsys.readouterr()
+    assert "chosen: small" in said.out
+    assert "skipped before/my broken.json: is no JSON" in said.err
+    assert run(capsys, "select", "before")[1]["skipped"][0]["exit_code"] == 6
+
+
+def test_no_gate_can_be_told_for_a_damaged_profile(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "profiles" / "broken.json").write_text("{")
+    argv = ["compare", "before", "profiles", "--fail-if"]
+    assert run(capsys, *argv, "p50 > +5%")[0] == 1
+    code, found = run(capsys, *argv, "p50 > +50%")
+    assert code == 8
+    assert [gate["state"] for gate in found["gates"]] == ["passed", "cannot tell"]
+    assert run(capsys, *argv, "p50 > +50%", "--on-unknown", "pass")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "argv", [["compare", "before/a.json", "README.md"], ["select", "README.md"]]
+)
+def test_a_file_that_is_no_profile_is_an_error_that_says_what_to_pass(
+    here: Path, capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    (here / "README.md").write_text("# words")
+    code, document = run(capsys, *argv)
+    assert (code, document["error"]["problem"][:20]) == (6, "README.md is no JSON")
+    assert document["error"]["fix"].startswith("pass a profile, a .json file")
 
 
 def test_folders_with_nothing_in_common_and_numbers_of_two_kinds_are_refused(
