@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import shlex
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -28,14 +29,13 @@ from edgedeploy.cli import (
     training,
     trtexec,
 )
-from edgedeploy.cli.output import print_error, wants_json
+from edgedeploy.cli.output import INTERRUPTED, interruption, print_error, wants_json
 from edgedeploy.errors import EdgeDeployError, EdgeDeployWarning, UsageError
 from edgedeploy.files import not_read, not_written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-INTERRUPTED = 130
 # Typer carries its own copy of click since 0.20; what it raises can be named through this class.
 _PARSE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
 
@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without α still gets its table
     warnings.formatwarning = _format_warning
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is done is told
     code = run(sys.argv[1:] if argv is None else argv)
     try:
         sys.stdout.flush()
@@ -112,6 +113,8 @@ def run(argv: Sequence[str]) -> int:
             return UsageError.exit_code
         return print_error(parsing.refusal(error, _command(argv)), as_json=as_json)
     if code == INTERRUPTED:  # some releases of Typer turn Ctrl-C into this code themselves
+        if as_json:
+            return print_error(interruption(), as_json=True)
         print("\nedgedeploy: interrupted; nothing half-written was left", file=sys.stderr)
     return code if isinstance(code, int) else 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from edgedeploy.cli.output import error_document, print_failure, print_json
+from edgedeploy.cli.output import error_document, print_failure, print_json, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,23 +19,39 @@ def print_builds(results: Iterable[BuildResult | Failure], *, as_json: bool) -> 
     """Print every result as it comes, and return the exit code of the first failure."""
     from edgedeploy.pipeline import Failure
 
-    documents: list[dict[str, object]] = []
+    if as_json:
+        return _print_document(results)
     code = 0
     told: set[str] = set()
     for result in results:
         if isinstance(result, Failure):
             code = code or result.error.exit_code
-            documents.append({"subject": result.subject, "error": error_document(result.error)})
-            if not as_json:
-                print_failure(result.subject, result.error)
+            print_failure(result.subject, result.error)
             continue
-        documents.append(_document(result))
-        if not as_json:
-            print(_line(result))
-            if not result.up_to_date:
-                _print_advice(result, told)
-    if as_json:
-        print_json({"artifacts": documents})
+        print(_line(result))
+        if not result.up_to_date:
+            _print_advice(result, told)
+    return code
+
+
+def _print_document(results: Iterable[BuildResult | Failure]) -> int:
+    """Print all results as one document, and return the exit code of the first failure.
+
+    Raises:
+        EndedError: An error or Ctrl-C ended it; its document has what was built before.
+    """
+    from edgedeploy.pipeline import Failure
+
+    documents: list[dict[str, object]] = []
+    code = 0
+    with whole(lambda: {"artifacts": documents}):
+        for result in results:
+            if isinstance(result, Failure):
+                code = code or result.error.exit_code
+                documents.append({"subject": result.subject, "error": error_document(result.error)})
+            else:
+                documents.append(_document(result))
+    print_json({"artifacts": documents})
     return code
 
 

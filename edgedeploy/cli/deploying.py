@@ -17,6 +17,8 @@ from edgedeploy.cli.output import (
     print_skipped,
     print_table,
     progress,
+    skipped_documents,
+    whole,
 )
 from edgedeploy.errors import FileError, UsageError
 
@@ -110,32 +112,38 @@ def evaluate(
     from edgedeploy import pipeline
 
     failures: list[pipeline.Failure] = []
+    evaluations: list[tuple[Path, Evaluation]] = []
 
     def skip(failure: pipeline.Failure) -> None:
         failures.append(failure)
         print_skipped(failure)
 
-    with progress("evaluating") as moved:
-        evaluations = pipeline.evaluate(
-            pipeline.find_artifacts(artifacts or []),
-            options.chosen_images(data, samples, every),
-            class_offset=_offset(class_offset),
-            hints=options.hints(mean, std, labels),
-            threads=threads,
-            skip=skip if pipeline.is_sweep(artifacts or []) else None,
-            progress=moved,
-        )
-    if failures and not evaluations:
-        raise failures[0].error
-    _print_evaluations(evaluations, as_json=json)
+    def document() -> dict[str, Any]:
+        found = [_document(path, evaluation) for path, evaluation in evaluations]
+        return {"evaluations": found, "skipped": skipped_documents(failures)}
+
+    with whole(document if json else None):
+        with progress("evaluating") as moved:
+            evaluations += pipeline.evaluate(
+                pipeline.find_artifacts(artifacts or []),
+                options.chosen_images(data, samples, every),
+                class_offset=_offset(class_offset),
+                hints=options.hints(mean, std, labels),
+                threads=threads,
+                skip=skip if pipeline.is_sweep(artifacts or []) else None,
+                progress=moved,
+            )
+        if failures and not evaluations:
+            raise failures[0].error
+    if json:
+        print_json(document())
+    else:
+        _print_evaluations(evaluations)
     if code := pipeline.sweep_code(failures):
         raise typer.Exit(code)
 
 
-def _print_evaluations(evaluations: Sequence[tuple[Path, Evaluation]], *, as_json: bool) -> None:
-    if as_json:
-        print_json({"evaluations": [_document(path, e) for path, e in evaluations]})
-        return
+def _print_evaluations(evaluations: Sequence[tuple[Path, Evaluation]]) -> None:
     columns = ("artifact", "top-1", "top-5", "agreement", "images", "offset")
     print_table(
         columns,

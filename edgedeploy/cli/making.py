@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from edgedeploy.cli import options
-from edgedeploy.cli.output import JsonFlag, error_document, print_failure, print_json, progress
+from edgedeploy.cli.output import (
+    JsonFlag,
+    error_document,
+    print_failure,
+    print_json,
+    progress,
+    whole,
+)
 from edgedeploy.errors import EdgeDeployError
 
 
@@ -151,37 +158,41 @@ def calibrate(
     images = options.chosen_images(data, samples, every)
     documents: list[dict[str, Any]] = []
     code = 0
-    for path in paths:
-        try:
-            with progress(path.stem) as moved:
-                target, calibration, there = pipeline.calibrate(
-                    path,
-                    images,
-                    hints=hints,
-                    method=method.value,
-                    out=out,
-                    without=[step.value for step in without or []],
-                    max_drop=max_drop,
-                    threads=threads,
-                    progress=moved,
-                )
-            costs = {}
-            if not there:
-                costs = pipeline.float_costs(path, calibration, hints=hints, threads=threads)
-        except EdgeDeployError as error:
-            if not keep_going:
-                raise
-            code = code or error.exit_code
-            documents.append({"subject": path.stem, "error": error_document(error)})
+    document = {"calibrations": documents}
+    with whole((lambda: document) if json else None):
+        for path in paths:
+            try:
+                with progress(path.stem) as moved:
+                    target, calibration, there = pipeline.calibrate(
+                        path,
+                        images,
+                        hints=hints,
+                        method=method.value,
+                        out=out,
+                        without=[step.value for step in without or []],
+                        max_drop=max_drop,
+                        threads=threads,
+                        progress=moved,
+                    )
+                costs = {}
+                if not there:
+                    costs = pipeline.float_costs(path, calibration, hints=hints, threads=threads)
+            except EdgeDeployError as error:
+                if not keep_going:
+                    raise
+                code = code or error.exit_code
+                documents.append({"subject": path.stem, "error": error_document(error)})
+                if not json:
+                    print_failure(path.stem, error)
+                continue
+            documents.append(
+                calibration_output.made_document(target, calibration, costs, there=there)
+            )
+            for problem in calibration.unreadable.values():
+                print(f"left out: {problem}", file=sys.stderr)
             if not json:
-                print_failure(path.stem, error)
-            continue
-        documents.append(calibration_output.made_document(target, calibration, costs, there=there))
-        for problem in calibration.unreadable.values():
-            print(f"left out: {problem}", file=sys.stderr)
-        if not json:
-            calibration_output.print_made(target, calibration, costs, there=there)
+                calibration_output.print_made(target, calibration, costs, there=there)
     if json:
-        print_json({"calibrations": documents})
+        print_json(document)
     if code:
         raise typer.Exit(code)

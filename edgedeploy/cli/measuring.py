@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgedeploy.cli import in_turns, options, sweeps
-from edgedeploy.cli.output import JsonFlag, console, phases, print_json, print_skipped
+from edgedeploy.cli.output import (
+    JsonFlag,
+    console,
+    phases,
+    print_json,
+    print_skipped,
+    skipped_documents,
+    whole,
+)
 from edgedeploy.errors import EdgeDeployError, MeasurementError, UsageError
 from edgedeploy.files import NotWrittenError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edgedeploy.profiling.records import ProfileRecord
 
@@ -109,7 +117,7 @@ def profile(
         streams=streams,
         rate=rate,
         fps=fps,
-        batches=None if batches is None else _sizes(batches),
+        batches=_sizes(batches),
         side=None if resolution is None else (resolution, resolution),
         layers=layers,
         command=("edgedeploy", *sys.argv[1:]),
@@ -129,32 +137,34 @@ def profile(
     total = len(found) * len(modes)
     seek = partial(pipeline.find_measured, found, spec, out=out, board=board) if resume else None
     skip = partial(sweeps.skip, failures)
-    with sweeps.told_how_to_go_on(records, total):
-        for step in modes.steps(found, seek, skip):
-            artifact, count = step.artifact, f"{step.number}/{total}{step.note}"
-            if step.measured is not None:
-                sweeps.print_measured(f"{count} {artifact}", step.measured)
-                records.append(step.measured.shown)
-                continue
-            try:
-                with phases(f"{count} {artifact.parent.name} {artifact.name}") as moved:
-                    path, record = pipeline.profile(
-                        artifact, spec, out=out, board=board, stamp=step.stamp, progress=moved
-                    )
-            except EdgeDeployError as error:
-                lost = board is not None and not board.reachable
-                full = isinstance(error, NotWrittenError)  # the others would not be kept either
-                if lost or full or device != "auto" or not pipeline.is_sweep(artifacts or []):
-                    raise
-                skip(pipeline.Failure(str(artifact), error))
-                continue
-            records.append(record)
-            if not json and not sys.stderr.isatty():
-                print(f"{count} {path}", file=sys.stderr)
-    modes.end()
-    if failures and not records:
-        raise failures[0].error
-    _print(records, as_json=json, layers=layers, more=modes.told())
+    document = partial(sweeps.document, records, failures, modes, total) if json else None
+    with whole(document):
+        with sweeps.told_how_to_go_on(records, total):
+            for step in modes.steps(found, seek, skip):
+                artifact, count = step.artifact, f"{step.number}/{total}{step.note}"
+                if step.measured is not None:
+                    sweeps.print_measured(f"{count} {artifact}", step.measured)
+                    records.append(step.measured.shown)
+                    continue
+                try:
+                    with phases(f"{count} {artifact.parent.name} {artifact.name}") as moved:
+                        path, record = pipeline.profile(
+                            artifact, spec, out=out, board=board, stamp=step.stamp, progress=moved
+                        )
+                except EdgeDeployError as error:
+                    lost = board is not None and not board.reachable
+                    full = isinstance(error, NotWrittenError)  # the others would not be kept either
+                    if lost or full or device != "auto" or not pipeline.is_sweep(artifacts or []):
+                        raise
+                    skip(pipeline.Failure(str(artifact), error))
+                    continue
+                records.append(record)
+                if not json and not sys.stderr.isatty():
+                    print(f"{count} {path}", file=sys.stderr)
+        modes.end()
+        if failures and not records:
+            raise failures[0].error
+    _print(records, document, layers=layers)
     if code := pipeline.sweep_code(failures):
         raise typer.Exit(code)
     if strict:
@@ -173,6 +183,7 @@ def report(
 ) -> None:
     """Show the newest profile of every model, backend and precision as one table."""
     from edgedeploy import pipeline
+    from edgedeploy.reporting import document as reporting
 
     failures: list[pipeline.Failure] = []
     records = pipeline.read_profiles(profiles or [], skip=failures.append)
@@ -180,7 +191,9 @@ def report(
         print_skipped(failure)
     if out is not None:
         pipeline.write_report(records, out)
-    _print(records, as_json=json)
+    skipped = skipped_documents(failures, "profile")
+    document = {**reporting.document(records), "skipped": skipped}
+    _print(records, (lambda: document) if json else None)
     if out is not None:
         print(f"written: {out}", file=sys.stderr)
     if failures:
@@ -197,9 +210,9 @@ def _require_measured(records: Sequence[ProfileRecord]) -> None:
         raise typer.Exit(MeasurementError.exit_code)
 
 
-def _sizes(text: str) -> tuple[int, ...]:
+def _sizes(text: str | None) -> tuple[int, ...] | None:
     try:
-        return tuple(int(part) for part in text.split(","))
+        return None if text is None else tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError(
             f"--batches is {text!r}", fix="write numbers with commas, e.g. 1,2,4"
@@ -208,15 +221,15 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def _print(
     records: Sequence[ProfileRecord],
+    document: Callable[[], Mapping[str, Any]] | None,
     *,
-    as_json: bool,
     layers: bool = False,
-    more: Mapping[str, Any] | None = None,
 ) -> None:
-    from edgedeploy.reporting import document, layer_table, table, terminal
+    """Print the table; or, where there is one, the document that stands for it."""
+    from edgedeploy.reporting import layer_table, table, terminal
 
-    if as_json:
-        print_json({**document.document(records), **(more or {})})
+    if document is not None:
+        print_json(document())
         return
     terminal.show(table.rows(records), console())
     if layers:

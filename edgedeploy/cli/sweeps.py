@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edgedeploy.cli.output import print_skipped
+from edgedeploy.cli.output import print_skipped, skipped_documents
 from edgedeploy.errors import EdgeDeployError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence, Sized
 
     from edgedeploy.pipeline import Failure, Measured
+    from edgedeploy.pipeline.power_modes import PowerModes
+    from edgedeploy.profiling.records import ProfileRecord
 
 _RESUME = "--resume"
 
@@ -49,6 +51,24 @@ def told_how_to_go_on(measured: Sized, total: int) -> Iterator[None]:
         elif total > 1 and isinstance(ended, KeyboardInterrupt):
             print(f"\nnone of {total} measured yet", file=sys.stderr)
         raise
+
+
+def document(
+    records: Sequence[ProfileRecord], failures: Sequence[Failure], modes: PowerModes, total: int
+) -> dict[str, Any]:
+    """Return the JSON form of a sweep: its profiles, what it went on without, and the modes.
+
+    While some of the ``total`` are left to be measured, ``go_on`` is the command that does that.
+    """
+    from edgedeploy.reporting import document as reporting
+
+    told = modes.told()
+    names = {mode["name"] for mode in told.get("power_modes", ())}
+    skipped = skipped_documents([one for one in failures if one.subject not in names])
+    found = {**reporting.document(records), "skipped": skipped, **told}
+    if records and len(records) + len(failures) < total:
+        found["go_on"] = again(sys.argv)
+    return found
 
 
 def again(argv: Sequence[str]) -> str:

@@ -205,6 +205,11 @@ def test_sweep_keeps_going_past_a_bad_model(here: Path, capsys: pytest.CaptureFi
     Path("models/broken.onnx").write_bytes(b"no")
     assert app.run(["build", "--backend", "ort"]) == 6
     assert not Path("build").exists()
+    Path("models/broken.onnx").rename("models/zbroken.onnx")
+    code, document = _json(capsys, "build", "--backend", "ort")
+    assert (code, document["error"]["exit_code"]) == (6, 6)
+    assert [one["model"] for one in document["artifacts"]] == ["stem"]
+    Path("models/zbroken.onnx").rename("models/broken.onnx")
     code, document = _json(capsys, "build", "--backend", "ort", "--keep-going")
     assert code == 6
     assert document["artifacts"][0]["error"]["exit_code"] == 6
@@ -285,14 +290,23 @@ def test_ctrl_c_during_a_build_leaves_130_and_no_artifact(here: Path) -> None:
         "from edgedeploy import artifact\n"
         "from edgedeploy.cli import main\n"
         "artifact.write_manifest = lambda *a: os.kill(os.getpid(), signal.SIGINT)\n"
-        "main(['build', '--backend', 'ort'])\n"
+        "main(['build', '--backend', 'ort', *sys.argv[1:]])\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=here
+    plain, as_json = (
+        subprocess.run(
+            [sys.executable, "-c", code, *more],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=here,
+        )
+        for more in ([], ["--json"])
     )
-    assert done.returncode == 130
-    assert "interrupted" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (plain.returncode, as_json.returncode) == (130, 130)
+    assert "interrupted" in plain.stderr
+    assert "Traceback" not in plain.stderr + as_json.stderr
+    document = json.loads(as_json.stdout)
+    assert (document["artifacts"], document["error"]["exit_code"]) == ([], 130)
     assert not (here / "build" / "stem").exists()
 
 
@@ -389,6 +403,9 @@ def test_sweep_goes_on_past_a_damaged_artifact_and_says_so(
 ) -> None:
     with Path("build/stem/ort-int8/model.onnx").open("ab") as file:
         file.write(b"x")
+    code, document = _json(capsys, "eval", "--data", "images")
+    assert (code, list(document)) == (6, ["evaluations", "skipped"])
+    assert document["skipped"][0]["artifact"] == "build/stem/ort-int8"
     for argv in (["eval", "--data", "images"], ["profile", "--duration", "0.01"]):
         assert app.run(argv) == 6
         printed = capsys.readouterr()

@@ -33,15 +33,17 @@ def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def interrupted(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    """Run a sweep as a user does, and send it SIGINT when the first profile is written."""
+def interrupted(
+    folder: Path, *argv: str, number: signal.Signals = signal.SIGINT
+) -> subprocess.CompletedProcess[str]:
+    """Run a sweep as a user does, and send it a signal when it first says something."""
     command = [sys.executable, "-m", "edgedeploy", "profile", *QUICK, *argv]
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         first = process.stderr.readline()
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, number)
         out, err = process.communicate(timeout=60)
     return subprocess.CompletedProcess(command, process.returncode, out, first + err)
 
@@ -88,6 +90,51 @@ def check_that_nothing_is_left_to_measure(
     assert "--strict: one ort fp32 is suspect: somebody sneezed" in said.err
     assert all(name in said.out for name in NAMES)
     assert len(list((folder / "my profiles").iterdir())) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_still_ends_with_one_document(
+    three: Path, number: signal.Signals
+) -> None:
+    (three / "build" / "three" / "ort-fp32" / "manifest.json").write_text("{")
+    done = interrupted(three, "--json", number=number)  # when the second one has been skipped
+    assert done.returncode == 130
+    document = json.loads(done.stdout)
+    go_on = "edgedeploy profile --duration 0.02 --threads 1 -o 'my profiles' --json --resume"
+    assert [record["model"] for record in document["profiles"]] == ["one"]
+    (skipped,) = document["skipped"]
+    assert (skipped["artifact"], skipped["exit_code"]) == ("build/three/ort-fp32", 6)
+    assert "manifest.json" in skipped["problem"]
+    assert document["go_on"] == go_on
+    assert document["error"] == {
+        "problem": "interrupted; nothing half-written was left",
+        "fix": f"go on with: {go_on}",
+        "exit_code": 130,
+    }
+
+
+def test_a_sweep_says_what_it_skipped_in_its_document(
+    three: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("three", "two"):
+        (three / "build" / name / "ort-fp32" / "manifest.json").write_text("{")
+    assert app.run(["profile", *QUICK, "--json"]) == 6
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    assert list(document) == ["profiles", "skipped"]
+    assert [line for line in said.err.splitlines() if "fix" in line] == [
+        f"  fix: {one['fix']}" for one in document["skipped"]
+    ]
+    assert len(document["profiles"]) == 1
+    assert [one["artifact"] for one in document["skipped"]] == [
+        "build/three/ort-fp32",
+        "build/two/ort-fp32",
+    ]
+    (three / "build" / "one" / "ort-fp32" / "manifest.json").write_text("{")
+    assert app.run(["profile", *QUICK, "--json"]) == 6
+    document = json.loads(capsys.readouterr().out)
+    assert (document["profiles"], len(document["skipped"])) == ([], 3)
+    assert document["error"]["exit_code"] == 6
 
 
 def test_a_board_says_itself_what_is_measured_there_already(
