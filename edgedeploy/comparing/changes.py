@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgedeploy.comparing import intervals, meaning, turns
+from edgedeploy.comparing import chance, intervals, meaning, turns
 from edgedeploy.comparing.intervals import Estimate, Interval
 from edgedeploy.comparing.sides import COMPARED, is_noisy
 from edgedeploy.errors import MeasurementError
@@ -43,9 +43,14 @@ class Change:
         ratio: Second over first; None where one is not known, or the first is 0. Of rounds in
             turns see `intervals.paired`.
         interval: 95 % of the ratio; None where the spread is not known, and for what has none.
-        difference: 95 % of second less first, in the metric's unit; None as `interval`.
+        difference: 95 % of second less first, in the metric's unit; None as `interval`. Of an
+            accuracy: over images drawn anew, see `chance.shares`.
+        resolution: By how much two runs of one artifact may differ, in the metric's unit; None:
+            they do not, or the interval knows.
         word: E.g. ``"faster"``, ``"same"`` or ``"cannot tell"``.
         doubt: Why nothing may be concluded from the two; None: something may.
+        small: Why the change may be chance, although the two numbers are what they are.
+        of_rounds: Whether `ratio` is the mean of the ratios of rounds.
     """
 
     metric: Metric
@@ -54,15 +59,18 @@ class Change:
     ratio: float | None = None
     interval: Interval | None = None
     difference: Interval | None = None
+    resolution: float | None = None
     word: str
     doubt: str | None = None
+    small: str | None = None
+    of_rounds: bool = False
 
     @property
     def reason(self) -> str | None:
         """Why it cannot be told; None where it can."""
         if self.word != CANNOT_TELL:
             return None
-        return self.doubt or "the interval holds 1"
+        return self.doubt or self.small or "the interval holds 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +130,36 @@ def _change(metric: Metric, first: Side, second: Side, rounds: Rounds | None) ->
     doubt = _doubt_of_kind(metric, first, second)
     moved = two.value - one.value
     word = CANNOT_TELL if doubt else _word(metric, moved, moved) if moved else SAME
-    return Change(metric=metric, first=one, second=two, ratio=ratio, word=word, doubt=doubt)
+    change = Change(metric=metric, first=one, second=two, ratio=ratio, word=word, doubt=doubt)
+    if doubt is None and metric.dimension.name == "share":
+        return _of_images(change, chance.images(first))
+    return _of_one_run(change) if metric.name == "peak_rss" else change
+
+
+def _of_images(change: Change, count: int | None) -> Change:
+    """Add to a change of an accuracy how far another choice of images could have moved it."""
+    if count is None:
+        return _too_small(change, "of how many images is not in the profile")
+    difference = chance.shares(change.first.value or 0.0, change.second.value or 0.0, count)
+    change = replace(change, difference=difference)
+    if difference.low > 0 or difference.high < 0:
+        return change
+    return _too_small(change, f"of {count} images: with others it could be the other way round")
+
+
+def _of_one_run(change: Change) -> Change:
+    """Add to a change of the peak memory how far two runs of one artifact may be apart."""
+    one, two = change.first.value or 0.0, change.second.value or 0.0
+    apart = chance.memory_mb(one, two)
+    change = replace(change, resolution=apart)
+    if abs(two - one) > apart:
+        return change
+    return _too_small(change, f"runs of one artifact may differ by {apart:.1f} MB")
+
+
+def _too_small(change: Change, why: str) -> Change:
+    """Take a change for chance; two equal numbers stay the same."""
+    return change if change.word == SAME else replace(change, word=CANNOT_TELL, small=why)
 
 
 def _noisy(metric: Metric, first: Side, second: Side, found: Estimate) -> Change:
@@ -143,6 +180,7 @@ def _noisy(metric: Metric, first: Side, second: Side, found: Estimate) -> Change
         difference=difference,
         word=word,
         doubt=doubt,
+        of_rounds=found.of_rounds,
     )
 
 

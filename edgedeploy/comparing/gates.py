@@ -146,13 +146,13 @@ def _seen(gate: Gate, change: Change) -> Interval | None:
         return change.difference if not gate.is_relative else None
     if change.first.value is None or change.second.value is None:
         return None
-    moved = change.second.value - change.first.value
+    moved, apart = change.second.value - change.first.value, change.resolution or 0.0
     if gate.is_relative:
         if change.ratio is None:
             return None
-        moved = change.ratio - 1
-    exact = round(moved, 12)  # 0.875 - 0.870 is the 0.005 that was meant
-    return Interval(exact, exact)
+        moved, apart = change.ratio - 1, apart / change.first.value
+    # 0.875 - 0.870 is the 0.005 that was meant
+    return Interval(round(moved - apart, 12), round(moved + apart, 12))
 
 
 def _change_text(gate: Gate, seen: Interval) -> str:

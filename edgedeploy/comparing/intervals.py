@@ -57,6 +57,7 @@ class Estimate:
         difference: 95 % of second less first; None as `interval`.
         missing: Why there is no interval; None where there is one.
         doubt: Why nothing may be concluded from it; None: something may.
+        of_rounds: Whether `ratio` is the mean of the ratios of pairs, and not that of two figures.
     """
 
     ratio: float | None = None
@@ -64,6 +65,7 @@ class Estimate:
     difference: Interval | None = None
     missing: str | None = None
     doubt: str | None = None
+    of_rounds: bool = False
 
 
 def needed(name: str) -> int:
@@ -163,7 +165,8 @@ def paired(first: Array, second: Array) -> Estimate:
     """
     drawn = _rounds_drawn(len(first))
     if drawn is None:
-        return Estimate(ratio=_geometric(first, second), missing=_too_few(len(first)))
+        few = _too_few(len(first))
+        return Estimate(ratio=_geometric(first, second), missing=few, of_rounds=True)
     logs, tail = np.log(second / first), rounds_tail(len(first))
     ratios = np.exp(drawn @ logs / len(first))
     differences = drawn @ (second - first) / len(first)
@@ -171,6 +174,7 @@ def paired(first: Array, second: Array) -> Estimate:
         ratio=_geometric(first, second),
         interval=between(ratios, tail=tail),
         difference=between(differences, tail=tail),
+        of_rounds=True,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy import quantities
+from edgedeploy import metrics, quantities
 from edgedeploy.comparing.changes import SAME
 from edgedeploy.comparing.gates import FAILED, PASSED, UNKNOWN
 from edgedeploy.comparing.sides import is_noisy
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TITLES = ("metric", "A", "B", "change", "95 % interval", "says")
 
 _ALWAYS = ("p50", "p99", "energy")
+_OF_ROUNDS = "*"
 _NUMBERS = slice(1, 5)  # the columns that are aligned to the right
 
 
@@ -77,14 +78,22 @@ def document(found: Results, *, exit_code: int) -> dict[str, Any]:
 
 
 def shown(comparison: Comparison, gated: Collection[str]) -> list[Change]:
-    """Return the changes that are worth a row: p50, p99, energy, what has a gate, what moved."""
+    """Return the changes that are worth a row: p50, p99, energy, what has a gate, what moved.
+
+    Of two machines without a sensor the energy has none: there is nothing to say of it.
+    """
     return [
         change
         for change in comparison.changes
-        if change.metric.name in _ALWAYS
+        if (change.metric.name in _ALWAYS and not _has_no_sensor(change))
         or change.metric.name in gated
         or (not is_noisy(change.metric) and change.ratio is not None and change.word != SAME)
     ]
+
+
+def _has_no_sensor(change: Change) -> bool:
+    reasons = (change.first.reason, change.second.reason)
+    return all(reason is not None and metrics.lacks_sensor(reason) for reason in reasons)
 
 
 def cells(change: Change) -> tuple[str, ...]:
@@ -95,7 +104,7 @@ def cells(change: Change) -> tuple[str, ...]:
         _value(change.first, metric),
         _value(change.second, metric),
         _moved(change),
-        "–" if change.interval is None else _interval(change.interval),
+        _interval(change),
         change.word,
     )
 
@@ -107,6 +116,8 @@ def notes(comparison: Comparison, gated: Collection[str]) -> list[str]:
         if change.reason is not None:
             told.setdefault(change.reason, []).append(change.metric.title)
     found = [f"{', '.join(titles)}: cannot tell: {reason}" for reason, titles in told.items()]
+    if any(change.of_rounds and change.ratio is not None for change in shown(comparison, gated)):
+        found.append(f"{_OF_ROUNDS} mean of the rounds' ratios, so not quite the ratio of A and B")
     return [*found, *(f"differs: {mismatch}" for mismatch in comparison.noted)]
 
 
@@ -159,11 +170,18 @@ def _moved(change: Change) -> str:
         return f"{(two - one) * 100:+.2f} pt"
     if change.metric.dimension is quantities.COUNT:
         return f"{two - one:+g}"
-    return "–" if change.ratio is None else _percent(change.ratio)
+    if change.ratio is None:
+        return "–"
+    return f"{_percent(change.ratio)}{_OF_ROUNDS if change.of_rounds else ''}"
 
 
-def _interval(interval: Interval) -> str:
-    return f"{_percent(interval.low)} … {_percent(interval.high)}".replace(" % …", " …")
+def _interval(change: Change) -> str:
+    if change.metric.dimension is quantities.SHARE and change.difference is not None:
+        return f"{change.difference.low * 100:+.1f} … {change.difference.high * 100:+.1f} pt"
+    if change.interval is None:
+        return "–"
+    low, high = _percent(change.interval.low), _percent(change.interval.high)
+    return f"{low} … {high}".replace(" % …", " …")
 
 
 def _percent(ratio: float) -> str:
@@ -206,6 +224,7 @@ def _change(change: Change) -> dict[str, Any]:
         "ratio": change.ratio,
         "ratio_ci95": _ends(change.interval),
         "difference_ci95": _ends(change.difference),
+        "resolution": change.resolution,
         "says": change.word,
         "reason": change.reason,
     }

@@ -102,10 +102,13 @@ def test_a_fifth_less_energy_is_less_unless_the_sensors_are_too_coarse(tmp_path:
 
 
 def test_what_no_noise_touches_is_compared_as_it_is(tmp_path: Path) -> None:
-    before = {"artifact__runs": {"int8": 27, "float32": 1}, "accuracy": {"top1": 0.8765}}
+    before = {
+        "artifact__runs": {"int8": 27, "float32": 1},
+        "accuracy": {"top1": 0.8765, "count": 50000},
+    }
     after = {
         "artifact__runs": {"int8": 20, "float32": 8},
-        "accuracy": {"top1": 0.8715},
+        "accuracy": {"top1": 0.8715, "count": 50000},
         "artifact__size_bytes": 1_000_000,
         "cost": {"multiply_adds": 3_000_000, "parameters": None},
         "reasons": {"cost.parameters": "no graph"},
@@ -120,6 +123,38 @@ def test_what_no_noise_touches_is_compared_as_it_is(tmp_path: Path) -> None:
     assert change(found, "size").word == "larger"
     assert change(found, "agreement").reason == "A and B: not in the profile"
     assert change(found, "peak_rss").word == "same"
+
+
+@pytest.mark.parametrize(
+    ("count", "reason"),
+    [
+        (1000, "of 1000 images: with others it could be the other way round"),
+        (None, "of how many images is not in the profile"),
+        (100_000, None),
+    ],
+)
+def test_a_higher_top1_is_one_where_the_images_are_enough(
+    tmp_path: Path, count: int | None, reason: str | None
+) -> None:
+    found = compared(
+        tmp_path,
+        {"accuracy": {"top1": 0.787, "count": count}},
+        {"accuracy": {"top1": 0.777, "count": count}},
+    )
+    assert change(found, "top1").reason == reason
+    assert change(found, "top1").word == ("higher" if reason is None else "cannot tell")
+
+
+@pytest.mark.parametrize(
+    ("second", "word"), [(73.76, "cannot tell"), (76.0, "larger"), (73.88, "same")]
+)
+def test_a_peak_is_no_surer_than_two_runs_of_one_artifact(
+    tmp_path: Path, second: float, word: str
+) -> None:
+    found = compared(tmp_path, {"memory_mb__peak_rss": second}, {"memory_mb__peak_rss": 73.88})
+    peak = change(found, "peak_rss")
+    assert (peak.word, peak.resolution) == (word, 1.0)
+    assert ("may differ by 1.0 MB" in str(peak.reason)) == (word == "cannot tell")
 
 
 def test_an_engine_without_int8_has_none_and_one_that_does_not_tell_is_not_known(

@@ -119,6 +119,13 @@ def test_a_limit_that_is_met_exactly_is_kept_to(tmp_path: Path) -> None:
     assert state(tmp_path, "int8_layers < -1", after, before) == "failed"
 
 
+def test_a_peak_that_moved_by_less_than_two_runs_do_fails_no_gate(tmp_path: Path) -> None:
+    before, after = {"memory_mb__peak_rss": 73.76}, {"memory_mb__peak_rss": 73.88}
+    assert state(tmp_path, "peak_rss > 0", after, before) == "cannot tell"
+    assert state(tmp_path, "peak_rss > +5%", after, before) == "passed"
+    assert state(tmp_path, "peak_rss > +5MB", {"memory_mb__peak_rss": 80.0}, before) == "failed"
+
+
 def test_work_is_counted_to_the_last_multiply_add(tmp_path: Path) -> None:
     before = {"cost": {"multiply_adds": 568_740_352, "parameters": 4_231_976}}
     after = {"cost": {"multiply_adds": 568_740_353, "parameters": 4_231_976}}

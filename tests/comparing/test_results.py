@@ -80,16 +80,22 @@ def test_tables_fit_80_columns_and_say_why_nothing_can_be_told(tmp_path: Path) -
     )
     lines = list(showing.lines(found))
     assert lines[1:3] == ["  A  old, 2026-11-22T07:30:00Z", "  B  new, 2026-11-22T07:30:00Z"]
-    table = lines[3:8]
+    table = lines[3:7]
     assert table[0].split() == ["metric", "A", "B", "change", "95", "%", "interval", "says"]
-    assert [line.split()[0] for line in table[1:]] == ["p50", "p99", "energy", "size"]
+    assert [line.split()[0] for line in table[1:]] == ["p50", "p99", "size"]
     assert all(len(line) <= 80 for line in table)
     assert table[1].endswith("slower")
-    assert table[4].endswith("larger")
-    assert lines[8] == ("  energy: cannot tell: A and B: no sensor measured it: rapl: not here")
-    assert lines[9] == "  differs: threads: 2 against 1"
-    assert lines[10].startswith("  failed: p99 > +5%: +")
-    assert lines[11:] == ["gates: 1 failed, 0 cannot tell, 0 passed"]
+    assert table[3].endswith("larger")
+    assert lines[7] == "  differs: threads: 2 against 1"
+    assert lines[8].startswith("  failed: p99 > +5%: +")
+    assert lines[9:] == ["gates: 1 failed, 0 cannot tell, 0 passed"]
+
+
+def test_an_energy_that_a_sensor_failed_to_give_has_its_reason(tmp_path: Path) -> None:
+    failed = profile(tmp_path, power_reason="tegrastats: it wrote no line that can be read")
+    told = list(showing.lines(run([profile(tmp_path)], [failed])))
+    assert any(line.startswith("  energy  ") and line.endswith("cannot tell") for line in told)
+    assert any("B: tegrastats: it wrote no line" in line for line in told)
 
 
 def test_the_same_stands_in_markdown_with_names_made_harmless(tmp_path: Path) -> None:
@@ -151,11 +157,12 @@ def test_layers_and_points_are_counted_and_two_tables_stand_apart(tmp_path: Path
         return [profile(tmp_path, **changes), profile(tmp_path, model="x", **changes)]
 
     found = run(
-        two(artifact__runs={"int8": 27}, accuracy={"top1": 0.875}),
-        two(artifact__runs={"int8": 25}, accuracy={"top1": 0.870}),
+        two(artifact__runs={"int8": 27}, accuracy={"top1": 0.875, "count": 10**6}),
+        two(artifact__runs={"int8": 25}, accuracy={"top1": 0.870, "count": 10**6}),
     )
     told = list(showing.lines(found))
     assert told.count("") == 1
     rows = [line.split() for line in told]
     assert ["int8", "layers", "27", "25", "-2", "–", "fewer"] in rows
-    assert ["top-1", "87.50", "%", "87.00", "%", "-0.50", "pt", "–", "lower"] in rows
+    (top1,) = (row for row in rows[:9] if row[0] == "top-1")
+    assert " ".join(top1[1:]) == "87.50 % 87.00 % -0.50 pt -0.6 … -0.4 pt lower"

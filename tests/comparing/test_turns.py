@@ -160,6 +160,9 @@ def test_what_is_shown_says_that_the_rounds_count_and_names_an_a_a_test(tmp_path
     lines = list(showing.lines(found))
     assert lines[3] == "  in 6 rounds of both: the intervals are between rounds"
     assert lines[4].startswith("  A/A: one artifact on both sides")
+    rows = [line for line in lines if line.startswith(("  p50 ", "  p99 "))]
+    assert ["%*" in line for line in rows] == [True, False]  # the p99 is of all samples
+    assert any("* mean of the rounds' ratios" in line for line in lines)
     assert "- in 6 rounds of both" in showing.markdown(found)
     (one,) = showing.document(found, exit_code=0)["comparisons"]
     assert one["rounds"] == 6
