@@ -25,7 +25,8 @@ def backend_names(given: Sequence[str]) -> list[str]:
     """
     from edgedeploy import backends
 
-    names = [name.strip() for text in given for name in text.split(",")]
+    words = [name.strip() for text in given for name in text.split(",")]
+    names = [name for name in words if name]  # a comma too many does no harm
     if not names:
         raise UsageError("no backend is given", fix=f"pass --backend {'|'.join(backends.names())}")
     for name in names:

@@ -132,6 +132,7 @@ def profile(
     records: list[ProfileRecord] = []
     failures: list[pipeline.Failure] = []
     found = pipeline.find_artifacts(artifacts or [], board=None if host is None else device)
+    sweeps.tell_length(spec)
     board = context.with_resource(pipeline.reach(host, python))
     modes = context.with_resource(pipeline.power_modes(power_mode or [], board))
     total = len(found) * len(modes)

@@ -15,14 +15,28 @@ if TYPE_CHECKING:
 
     from edgedeploy.pipeline import Failure, Measured
     from edgedeploy.pipeline.power_modes import PowerModes
+    from edgedeploy.profiling.measuring import ProfileSpec
     from edgedeploy.profiling.records import ProfileRecord
 
 _RESUME = "--resume"
+_SHORT_S = 5.0
+"""A wait that needs no words."""
 
 
 def print_measured(subject: str, found: Measured) -> None:
     """Say on stderr that something is measured already, when, and where that is."""
     print(f"{subject}: measured at {found.record.created}, {found.path}", file=sys.stderr)
+
+
+def tell_length(spec: ProfileSpec) -> None:
+    """Say on stderr that a percentile takes longer than the duration that was asked for."""
+    if spec.pace is not None and spec.least_runs / spec.pace > max(spec.duration_s, _SHORT_S):
+        what = "frames" if spec.scenario == "camera" else "queries"
+        print(
+            f"{spec.percentile} needs {spec.least_runs} {what}, at {spec.pace:g} a second: about "
+            f"{spec.least_runs / spec.pace:.0f} s instead of {spec.duration_s:g} s",
+            file=sys.stderr,
+        )
 
 
 def skip(failures: list[Failure], failure: Failure) -> None:

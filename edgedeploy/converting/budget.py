@@ -44,7 +44,12 @@ def descent(layers: Sequence[Layer], gains: Mapping[str, float]) -> list[Ranks]:
 
 
 def within(
-    layers: Sequence[Layer], gains: Mapping[str, float], *, total: int, target: float
+    layers: Sequence[Layer],
+    gains: Mapping[str, float],
+    *,
+    total: int,
+    target: float,
+    spared: int = 0,
 ) -> Ranks:
     """Return ranks that leave at most a share of a network's multiply-adds.
 
@@ -53,6 +58,7 @@ def within(
         gains: As for `descent`.
         total: Multiply-adds of the whole network as it is.
         target: Share of ``total`` that may remain.
+        spared: How many first layers are spared, which the user may take back.
 
     Raises:
         UsageError: Even rank 1 everywhere leaves more.
@@ -62,11 +68,12 @@ def within(
         if remaining(layers, ranks, total) <= target * total:
             return _spent(layers, gains, ranks, total=total, target=target)
     least = remaining(layers, choices[-1], total) / total
+    which = "the one layer" if len(layers) == 1 else f"all {len(layers)} layers"
+    fewer = ", or spare fewer layers: --spare-first 0" if spared else ""
     raise UsageError(
-        f"--target-flops is {target:g}, and with rank 1 in all {len(layers)} layers that may be "
-        f"converted {least:.3f} of the multiply-adds remain",
-        fix=f"pass --target-flops {least + 0.0005:.3f} or more, or spare fewer layers: "
-        "--spare-first 0",
+        f"--target-flops is {target:g}, and with rank 1 in {which} that may be converted "
+        f"{least:.3f} of the multiply-adds remain",
+        fix=f"pass --target-flops {least + 0.0005:.3f} or more{fewer}",
     )
 
 

@@ -66,10 +66,12 @@ def choose(
         raise UsageError(
             f"no budget can be kept: of {len(layers)} layers {len(spared)} are spared, and in the "
             "others no rank saves anything",
-            fix="spare fewer: --spare-first 0",
+            fix="spare fewer: --spare-first 0" if spared else "leave the model as it is",
         )
     if request.target_flops is not None:
-        ranks = budget.within(free, gains, total=total, target=request.target_flops)
+        ranks = budget.within(
+            free, gains, total=total, target=request.target_flops, spared=len(spared)
+        )
     else:
         choices = budget.descent(free, gains)
         ranks = _within_error(_needed(trial), choices, request.max_error or 0.0)

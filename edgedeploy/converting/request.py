@@ -85,10 +85,10 @@ class RankRule:
         if wrong:
             full = ", ".join(f"{layer.name} has 1 to {layer.full_rank}" for layer in wrong)
             repaired = ",".join(f"{layer.name}={layer.full_rank}" for layer in wrong)
-            default = f"{self.default}," if self.default else ""
+            default = f"{self.default}," if (self.default or 0) > 0 else ""
             raise UsageError(
                 f"rank {ranks[wrong[0].name]} was asked for, and {full}",
-                fix=f"pass a lower one, or for example --rank {default}{repaired}",
+                fix=f"pass ranks from 1 to that, for example --rank {default}{repaired}",
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from edgedeploy import model_file
@@ -54,16 +55,20 @@ def convert(
     return target, conversion, False
 
 
+def _quoted(path: object) -> str:
+    return shlex.quote(str(path))
+
+
 def _check(path: Path, target: Path) -> None:
     if target.exists() and path.exists() and target.samefile(path):
         raise UsageError(
             f"{target} is the model that is to be converted",
-            fix=f"choose another file: -o {path.with_name(path.stem + '_dac.onnx')}",
+            fix=f"choose another file: -o {_quoted(path.with_name(path.stem + '_dac.onnx'))}",
         )
     if target.is_dir() or target.suffix != ".onnx":
         raise UsageError(
             f"-o is {target}, and the result is one .onnx file",
-            fix=f"pass the file's name: -o {target / f'{path.stem}_dac.onnx'}"
+            fix=f"pass the file's name: -o {_quoted(target / f'{path.stem}_dac.onnx')}"
             if target.is_dir()
-            else f"pass a name that ends in .onnx: -o {target}.onnx",
+            else f"pass a name that ends in .onnx: -o {_quoted(f'{target}.onnx')}",
         )

@@ -101,6 +101,13 @@ class ProfileSpec:
         """Timed calls, at least, for the percentile too."""
         return max(self.min_runs, stats.required_samples(settings.share_of(self.percentile)))
 
+    @property
+    def pace(self) -> float | None:
+        """Queries or frames a second, on average; None where the next call follows the last."""
+        found = settings.complete(self.scenario, self.own_settings)
+        pace: float | None = found.get("rate", found.get("fps"))
+        return pace
+
     def options(self) -> dict[str, Any]:
         """Return what a record says of the scenario: every setting that it ran with."""
         return {

@@ -106,10 +106,18 @@ def _infeasible(choice: Choice) -> Iterator[str]:
             again = "measure it again" + (", or --allow suspect" if level == "suspect" else "")
             yield f"would do: {fate.candidate.name}, but it is {level}: {again}"
         missing = [
-            one.constraint.metric.title for one in fate.violations if isinstance(one, Missing)
+            one.constraint.metric.title
+            for one in fate.violations
+            if isinstance(one, Missing) and _is_measured_there(one, fate)
         ]
         if fate.barred is None and missing and len(missing) == len(fate.violations):
             yield f"might do: {fate.candidate.name}, once measured: {', '.join(missing)}"
+
+
+def _is_measured_there(missing: Missing, fate: Fate) -> bool:
+    """Return whether measuring again could tell: only TensorRT's engines tell the GPU's memory."""
+    of_gpu = missing.constraint.metric.name == "device_memory"
+    return not of_gpu or fate.candidate.record.key.backend == "trt"
 
 
 def _given(excess: Excess) -> str:

@@ -128,7 +128,7 @@ def test_a_board_is_for_tensorrt_and_the_others_are_built_for_any_machine(
 
 
 def test_each_backend_gets_the_options_that_are_its_own() -> None:
-    names = build_specs.backend_names(["trt,ort", "openvino", " trt "])
+    names = build_specs.backend_names(["trt,ort,", "openvino", " trt "])
     assert names == ["trt", "ort", "openvino"]
     found = build_specs.specs(
         names,
@@ -158,7 +158,7 @@ def test_each_backend_gets_the_options_that_are_its_own() -> None:
     ("argv", "words"),
     [
         (["--backend", "ort,openvno"], "no backend is called 'openvno'"),
-        (["--backend", "ort,"], "no backend is called ''"),
+        (["--backend", ","], "no backend is given"),
         (["--backend", "ort,trt", "--ov-device", "GPU"], "--ov-device GPU is for OpenVINO, and"),
         (["--backend", "ort,openvino", "--tune"], "--tune is for TensorRT, and backend 'ort' and"),
         (["--backend", "ort", "--opt-level", "3"], "--opt-level is for TensorRT, and backend"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,15 @@ def test_the_model_itself_is_never_written_over(
         assert app.run(["convert", "vgg.onnx", "--rank", "2", "-o", out]) == 2
         assert "is the model that is to be converted" in capsys.readouterr().err
     assert Path("vgg.onnx").read_bytes() == before
+
+
+def test_the_other_file_that_is_offered_can_be_typed(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("vgg.onnx").rename("my vgg.onnx")
+    assert app.run(["convert", "my vgg.onnx", "--rank", "2", "-o", "my vgg.onnx"]) == 2
+    *_, option, name = shlex.split(capsys.readouterr().err)
+    assert (option, name) == ("-o", "my vgg_dac.onnx")
 
 
 @pytest.mark.parametrize("out", ["images", "result.json"])

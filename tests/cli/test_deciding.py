@@ -228,7 +228,8 @@ def test_a_limit_on_device_memory_is_one_that_no_cpu_is_known_to_keep(
 ) -> None:
     assert app.run(["select", "--max-device-memory", "200MB"]) == 1
     out = capsys.readouterr().out
-    assert "might do: small ort fp32, once measured: device memory" in out
+    assert "fell: small ort fp32: device memory not measured" in out
+    assert "might do" not in out  # it is never measured of an engine on a CPU
     told: dict[str, Any] = {
         "memory_mb__device": 150.0,
         "memory_mb__device_rule": "held (NVML)",

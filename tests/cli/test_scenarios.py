@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from edgedeploy.cli import app
+from edgedeploy.cli import app, sweeps
+from edgedeploy.profiling.measuring import ProfileSpec
 from tests.artifacts import write_artifact
 
 FLAGS: dict[str, list[str]] = {
@@ -91,6 +92,36 @@ def test_flags_that_do_not_fit_the_scenario_are_refused(
     assert app.run(["profile", *argv]) == 2
     assert problem in capsys.readouterr().err
     assert not Path("profiles").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (
+            {"scenario": "camera", "fps": 0.1, "duration_s": 1.0},
+            "p90 needs 64 frames, at 0.1 a second: about 640 s instead of 1 s\n",
+        ),
+        (
+            {"scenario": "server", "rate": 2.0, "percentile": "p99"},
+            "p99 needs 662 queries, at 2 a second: about 331 s instead of 10 s\n",
+        ),
+        ({"scenario": "camera"}, ""),
+        ({"scenario": "camera", "fps": 0.1, "duration_s": 700.0}, ""),
+        ({"duration_s": 0.0}, ""),
+    ],
+)
+def test_calls_that_come_slowly_are_told_to_take_long(
+    capsys: pytest.CaptureFixture[str], flags: dict[str, Any], told: str
+) -> None:
+    sweeps.tell_length(ProfileSpec(**flags))
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.usefixtures("here")
+def test_a_long_wait_is_told_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["profile", "--scenario", "camera", "--fps", "0.1", "--python", "no-python"]
+    assert app.run(argv) != 0
+    assert capsys.readouterr().err.startswith("p90 needs 64 frames, at 0.1 a second")
 
 
 def test_a_camera_needs_to_know_how_pictures_are_preprocessed(

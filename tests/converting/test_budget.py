@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from edgedeploy.converting import budget
 from edgedeploy.converting.layers import Layer
 from edgedeploy.converting.trials import outstanding
+from edgedeploy.errors import UsageError
 
 
 def layer(name: str, *, out: int = 16, positions: int = 64, energies: list[float]) -> Layer:
@@ -77,3 +78,17 @@ def test_only_first_layers_that_stand_out_are_spared() -> None:
     gains |= {"b": 3.0, "d": 1.0}
     assert outstanding(layers, gains) == ("a", "b")
     assert outstanding(layers[:1], gains) == ()
+
+
+def test_only_layers_that_are_spared_are_offered_for_a_budget_that_is_too_small() -> None:
+    for layers, which in ((LAYERS, "all 3 layers"), (LAYERS[:1], "the one layer")):
+        gains = dict.fromkeys("abc", 1.0)
+        total = sum(one.multiply_adds(None) or 0 for one in layers)
+        with pytest.raises(UsageError, match=f"with rank 1 in {which} that may be") as said:
+            budget.within(layers, gains, total=total, target=0.001)
+        assert "--spare-first" not in said.value.fix
+        with pytest.raises(UsageError) as said:
+            budget.within(layers, gains, total=total, target=0.001, spared=1)
+        assert said.value.fix.endswith("or spare fewer layers: --spare-first 0")
+        share = float(said.value.fix.split()[2])
+        assert budget.within(layers, gains, total=total, target=share)

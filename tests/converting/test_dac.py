@@ -129,8 +129,9 @@ def test_a_rank_that_does_not_save_is_told(tmp_path: Path) -> None:
 
 def test_ranks_out_of_range_are_refused_with_both_values(tmp_path: Path) -> None:
     model = saved(vgg(), tmp_path / "vgg.onnx")
-    with pytest.raises(UsageError, match="rank 0 was asked for, and b/conv has 1 to 9"):
+    with pytest.raises(UsageError, match="rank 0 was asked for, and b/conv has 1 to 9") as said:
         dac.convert(model, rank("b/conv=0"))
+    assert said.value.fix == "pass ranks from 1 to that, for example --rank b/conv=9"
     with pytest.raises(UsageError, match="rank 9 was asked for, and a/conv has 1 to 8") as said:
         dac.convert(model, rank("9"))
     assert said.value.fix.endswith("--rank 9,a/conv=8")
