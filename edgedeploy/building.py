@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import logging
+import shlex
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy import advice, artifact, backends, compiling, readiness
+from edgedeploy import advice, artifact, backends, compiling, model_file, readiness
 from edgedeploy.errors import (
     ArtifactError,
     UnknownNameError,
@@ -123,6 +124,26 @@ def _result(
     return BuildResult(target, up_to_date=up_to_date, manifest=manifest, advice=rows)
 
 
+def _calibrate_command(model: OnnxModel) -> str:
+    """Return the command that calibrates a model, with what its own file does not say."""
+    words = ["edgedeploy", "calibrate", str(model.path), "--data", "IMAGES"]
+    itself, rule, side = model_file.read(model.path), model.preprocessing, model.side
+    if itself.preprocessing is None:
+        mean, std = ("MEAN", "STD") if rule is None else map(_numbers, (rule.mean, rule.std))
+        words += ["--mean", mean, "--std", std]
+    if itself.side is None:
+        words += ["--resolution", "R"] if side is None else ["--input-shape", _shape(side)]
+    return shlex.join(words)
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)
+
+
+def _shape(side: tuple[int, int]) -> str:
+    return f"3x{side[0]}x{side[1]}"
+
+
 def _check(
     backend: Backend, model: OnnxModel, spec: BuildSpec, calibration: Calibration | None
 ) -> None:
@@ -135,7 +156,7 @@ def _check(
     if spec.precision is Precision.INT8 and calibration is None:
         raise UsageError(
             f"{model.name} has no calibration, and int8 needs the ranges of its activations",
-            fix=f"measure them: edgedeploy calibrate {model.path} --data IMAGES",
+            fix=f"measure them: {_calibrate_command(model)}",
         )
     if spec.x86 not in X86:
         raise UnknownNameError("kind of x86 CPU", spec.x86, X86)

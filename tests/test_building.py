@@ -133,6 +133,28 @@ def test_int8_without_calibration_says_how_to_get_one(model: OnnxModel, tmp_path
         building.build(model, spec, out=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("hints", "more"),
+    [
+        (model_file.ModelHints(), "--mean MEAN --std STD --resolution R"),
+        (
+            model_file.ModelHints(preprocessing=RULE, side=(8, 8)),
+            "--mean 127.5,127.5,127.5 --std 127.5,127.5,127.5 --input-shape 3x8x8",
+        ),
+    ],
+)
+def test_the_command_to_calibrate_says_what_the_model_does_not(
+    hints: model_file.ModelHints, more: str, tmp_path: Path
+) -> None:
+    path = save(stem(("N", 3, "H", "W")), tmp_path / "my stem.onnx")
+    model = model_file.read(path, hints)
+    spec = BuildSpec(backend="ort", precision=Precision.INT8)
+    with pytest.raises(UsageError) as caught:
+        building.build(model, spec, out=tmp_path)
+    command = f"edgedeploy calibrate '{path}' --data IMAGES {more}"
+    assert caught.value.fix == f"measure them: {command}"
+
+
 def test_full_weights_are_a_need_that_the_manifest_states_and_another_build(
     model: OnnxModel, calibration: Calibration, tmp_path: Path
 ) -> None:
