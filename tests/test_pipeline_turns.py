@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgedeploy import pipeline
-from edgedeploy.errors import MeasurementError
+from edgedeploy.errors import MeasurementError, MissingDependencyError
+from edgedeploy.pipeline.resuming import Place
 from edgedeploy.profiling import records
 from edgedeploy.profiling.measuring import ProfileSpec
 from edgedeploy.profiling.rounds import Turn
@@ -98,3 +99,22 @@ def test_a_run_that_ends_in_the_middle_leaves_no_record(
     with pytest.raises(type(stop)):
         pipeline.profile_in_turns(two, ProfileSpec(), out=tmp_path / "profiles", measure=measure)
     assert not (tmp_path / "profiles").exists()
+
+
+def test_a_library_that_is_missing_is_told_before_the_first_round(tmp_path: Path) -> None:
+    two = write_artifact(tmp_path / "one"), write_artifact(tmp_path / "two", backend="openvino")
+    asked: list[set[str]] = []
+
+    def look(packages: set[str], spec: ProfileSpec, board: object) -> Place:
+        asked.append(packages)
+        libraries = {"onnxruntime": "onnxruntime 1.20", "openvino": None}
+        return Place(board={}, python="3.11", cores=2, libraries=libraries)
+
+    measure = Fake(tmp_path, two)
+    with pytest.raises(MissingDependencyError, match="two needs the package 'openvino'") as said:
+        pipeline.profile_in_turns(
+            two, ProfileSpec(), out=tmp_path / "profiles", measure=measure, look=look
+        )
+    assert "pip install openvino" in said.value.fix
+    assert asked == [{"onnxruntime", "openvino"}]
+    assert not measure.machine.measured

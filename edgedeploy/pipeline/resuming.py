@@ -95,7 +95,7 @@ def find_measured(
     hopeful = [about for about in known.values() if about.sha256 in there]
     if not hopeful:
         return {}
-    place = look({_package(about) for about in hopeful}, spec, board)
+    place = look({package(about) for about in hopeful}, spec, board)
     if power_mode is not None:
         place = replace(place, board={**place.board, "power_mode": power_mode})
     done = {}
@@ -175,7 +175,7 @@ def _wanted(manifest: Manifest, spec: ProfileSpec, place: Place) -> dict[str, An
         "device.model": place.board["model"],
         "power mode": place.board["power_mode"],
         "edgedeploy": edgedeploy.__version__,
-        "backend": place.libraries[_package(manifest)],
+        "backend": place.libraries[package(manifest)],
         "engine device": device,
         "python": place.python,
         "source": None,
@@ -231,7 +231,7 @@ def _family(backend: str, device: str | None) -> str | None:
     return device if device is None or backend != "openvino" else device.partition(".")[0]
 
 
-def _package(manifest: Manifest) -> str:
+def package(manifest: Manifest) -> str:
     """Return the package that runs an artifact."""
     return _PACKAGES.get(manifest.backend) or str(manifest.runs_on.get("library"))
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgedeploy.comparing import meaning
-from edgedeploy.errors import MeasurementError, UsageError
+from edgedeploy.errors import MeasurementError, MissingDependencyError, UsageError
 from edgedeploy.files import require_writable
+from edgedeploy.pipeline import resuming
 from edgedeploy.pipeline.artifacts import find_artifacts
 from edgedeploy.pipeline.deciding import compare
 from edgedeploy.pipeline.places import SHIPPED_ACCURACY
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedeploy.comparing.results import Results
+    from edgedeploy.pipeline.resuming import Place
     from edgedeploy.profiling.measuring import ProfileSpec
     from edgedeploy.profiling.records import ProfileRecord
     from edgedeploy.profiling.remote import Board
@@ -81,6 +83,7 @@ def profile_in_turns(
     board: Board | None = None,
     progress: Progress = lambda turn, phase, done_s, total_s: None,
     measure: Callable[..., ProfileRecord] = profiling.profile,
+    look: Callable[..., Place] = resuming.look,
 ) -> InTurns:
     """Measure two artifacts in turns, keep a profile of each in ``out``, and compare them.
 
@@ -92,16 +95,20 @@ def profile_in_turns(
         board: Where; None: on this machine.
         progress: Gets the turn, its phase, seconds of samples taken in it, and seconds wanted.
         measure: As `profiling.profile`.
+        look: As `resuming.look`.
 
     Raises:
         UsageError: It cannot be measured in turns.
         NotWrittenError: Nothing can be kept in ``out``, which is tried before the first round.
+        MissingDependencyError: The library of one does not load, which is tried before the first
+            round where the two need different ones.
         MeasurementError: The two cannot mean the same by their numbers, or a turn failed.
         EdgeDeployError: A turn failed; the message says which.
     """
     rounds.check(spec, count)
     _require_one_size(artifacts, spec)
     require_writable(out)
+    _require_libraries(artifacts, spec, board, look)
 
     def one(turn: Turn, part: ProfileSpec) -> ProfileRecord:
         return measure(
@@ -121,6 +128,34 @@ def profile_in_turns(
     )
     paths = (records.write(measured[0], out), records.write(measured[1], out))
     return InTurns(paths=paths, records=measured, results=compare(*paths, []))
+
+
+def _require_libraries(
+    artifacts: tuple[Path, Path],
+    spec: ProfileSpec,
+    board: Board | None,
+    look: Callable[..., Place],
+) -> None:
+    """Refuse an artifact whose library is not there; where both need one, the first turn tells.
+
+    Raises:
+        MissingDependencyError: It does not load.
+    """
+    known = {folder: manifests.read(str(folder)) for folder in artifacts}
+    # a board that is to build an engine knows by itself what with
+    needed = {
+        folder: resuming.package(about) for folder, about in known.items() if not about.waiting
+    }
+    if len(set(needed.values())) < len(artifacts):
+        return
+    there = look(set(needed.values()), spec, board).libraries
+    for folder, package in needed.items():
+        if there[package] is None:
+            raise MissingDependencyError(
+                f"{folder} needs the package {package!r}, which does not load where it is measured",
+                fix=f"pip install {package}, with the Python that measures; if it is installed: "
+                f"python -c 'import {package}' says why",
+            )
 
 
 def _require_one_size(artifacts: tuple[Path, Path], spec: ProfileSpec) -> None:
