@@ -29,12 +29,20 @@ from edgedeploy.cli import (
     training,
     trtexec,
 )
-from edgedeploy.cli.output import INTERRUPTED, interruption, print_error, wants_json
+from edgedeploy.cli.output import (
+    INTERRUPTED,
+    TERMINATED,
+    TerminatedError,
+    interruption,
+    print_error,
+    wants_json,
+)
 from edgedeploy.errors import EdgeDeployError, EdgeDeployWarning, UsageError
 from edgedeploy.files import not_read, not_written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
 # Typer carries its own copy of click since 0.20; what it raises can be named through this class.
 _PARSE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
@@ -80,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without α still gets its table
     warnings.formatwarning = _format_warning
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is done is told
+    signal.signal(signal.SIGTERM, _terminated)
     code = run(sys.argv[1:] if argv is None else argv)
     try:
         sys.stdout.flush()
@@ -88,7 +96,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):  # the reader, such as head, has seen enough
             code = print_error(not_written(Path("the output"), error), as_json=False)
+    if code == TERMINATED:  # so that who sent the signal sees that it has ended this process
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
     sys.exit(code)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """End the command as Ctrl-C does, so that it tells what is done."""
+    del number, frame
+    raise TerminatedError
 
 
 def run(argv: Sequence[str]) -> int:
@@ -101,6 +118,8 @@ def run(argv: Sequence[str]) -> int:
         return print_error(error, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except TerminatedError:
+        return _interrupted(TERMINATED, as_json=as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -113,10 +132,15 @@ def run(argv: Sequence[str]) -> int:
             return UsageError.exit_code
         return print_error(parsing.refusal(error, _command(argv)), as_json=as_json)
     if code == INTERRUPTED:  # some releases of Typer turn Ctrl-C into this code themselves
-        if as_json:
-            return print_error(interruption(), as_json=True)
-        print("\nedgedeploy: interrupted; nothing half-written was left", file=sys.stderr)
+        return _interrupted(INTERRUPTED, as_json=as_json)
     return code if isinstance(code, int) else 0
+
+
+def _interrupted(code: int, *, as_json: bool) -> int:
+    if as_json:
+        return print_error(interruption(code), as_json=True)
+    print("\nedgedeploy: interrupted; nothing half-written was left", file=sys.stderr)
+    return code
 
 
 def _require_words(argv: Sequence[str]) -> None:

@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from edgedeploy.pipeline import Failure
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and after SIGTERM, as a shell has them."""
 _NEVER_WRAP = 10_000
+
+
+class TerminatedError(BaseException):
+    """SIGTERM came: like `KeyboardInterrupt`, it is no failure that anything may go on after."""
 
 
 class EndedError(EdgeDeployError):
@@ -77,11 +82,11 @@ def skipped_documents(failures: Sequence[Failure], kind: str = "artifact") -> li
     return [{kind: one.subject, **error_document(one.error)} for one in failures]
 
 
-def interruption(go_on: str | None = None) -> EdgeDeployError:
-    """Return what Ctrl-C comes to in JSON; ``go_on``: the command that does the rest."""
+def interruption(code: int, go_on: str | None = None) -> EdgeDeployError:
+    """Return what Ctrl-C or SIGTERM comes to in JSON; ``go_on``: the command that does the rest."""
     fix = "start the command again" if go_on is None else f"go on with: {go_on}"
     error = EdgeDeployError("interrupted; nothing half-written was left", fix=fix)
-    error.exit_code = INTERRUPTED
+    error.exit_code = code
     return error
 
 
@@ -98,14 +103,14 @@ def whole(done: Callable[[], Mapping[str, Any]] | None) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, EdgeDeployError) as ended:
+    except (KeyboardInterrupt, TerminatedError, EdgeDeployError) as ended:
         if done is None:
             raise
         so_far = done()
-        interrupted = isinstance(ended, KeyboardInterrupt)
-        error = interruption(so_far.get("go_on")) if interrupted else ended
-        assert isinstance(error, EdgeDeployError)
-        raise EndedError(error, so_far) from ended
+        if isinstance(ended, EdgeDeployError):
+            raise EndedError(ended, so_far) from ended
+        code = TERMINATED if isinstance(ended, TerminatedError) else INTERRUPTED
+        raise EndedError(interruption(code, so_far.get("go_on")), so_far) from ended
 
 
 def error_document(error: EdgeDeployError) -> dict[str, Any]:

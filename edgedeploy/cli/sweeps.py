@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy.cli.output import print_skipped, skipped_documents
+from edgedeploy.cli.output import TerminatedError, print_skipped, skipped_documents
 from edgedeploy.errors import EdgeDeployError
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ def told_how_to_go_on(measured: Sized, total: int) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, EdgeDeployError) as ended:
+    except (KeyboardInterrupt, TerminatedError, EdgeDeployError) as ended:
         if total > 1 and len(measured):
             print(
                 f"\n{len(measured)} of {total} measured, they are kept; go on with: "
                 f"{again(sys.argv)}",
                 file=sys.stderr,
             )
-        elif total > 1 and isinstance(ended, KeyboardInterrupt):
+        elif total > 1 and not isinstance(ended, EdgeDeployError):
             print(f"\nnone of {total} measured yet", file=sys.stderr)
         raise
 
