@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy import artifact, evaluating
 from edgedeploy.errors import ArtifactError, EdgeDeployError, FileError
+from edgedeploy.files import require_writable
 from edgedeploy.pipeline.places import ARTIFACTS, Failure
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.runtime.runtime import Runtime
@@ -88,6 +89,9 @@ def evaluate(
         threads: CPU threads.
         skip: Called with what cannot be evaluated; the rest goes on. None: raise instead.
         progress: Called with (pictures done, pictures in all); each is decoded once.
+
+    Raises:
+        NotWrittenError: A result could not be kept, which is tried before the first picture.
     """
     known = {folder.resolve() for folder in folders}
     neighbours = {
@@ -118,6 +122,8 @@ def evaluate(
         asked = [folder for folder in folders if str(folder) in runtimes]
         if not asked:
             return []
+        for folder in asked:
+            require_writable(folder)
         found = evaluating.evaluate_all(
             runtimes, images, class_offset=class_offset, progress=progress
         )

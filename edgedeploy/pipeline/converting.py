@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy import model_file
 from edgedeploy.errors import UsageError
-from edgedeploy.files import write_atomically
+from edgedeploy.files import require_writable, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,11 +43,14 @@ def convert(
 
     Raises:
         UsageError: ``out`` is the model itself, a folder, or no ``.onnx`` file.
+        NotWrittenError: It cannot be written, which is tried before converting.
     """
     from edgedeploy.converting import dac  # imports ONNX Runtime
 
     target = out or path.with_name(f"{path.stem}_dac.onnx")
     _check(path, target)
+    if not target.is_file():  # one that is there may be up to date already
+        require_writable(target.parent)
     conversion = dac.convert(model_file.read(path, hints), request, images, progress=progress)
     if target.is_file() and target.read_bytes() == conversion.data:
         return target, conversion, True

@@ -7,12 +7,14 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from edgedeploy import pipeline
 from edgedeploy.cli import app
 from edgedeploy.files import NotWrittenError
 from edgedeploy.profiling.measuring import ProfileSpec
 from tests.artifacts import write_artifact
+from tests.converting.networks import saved, vgg
 from tests.models import save, stem
 
 if TYPE_CHECKING:
@@ -106,6 +108,32 @@ def test_nothing_is_measured_before_the_folder_has_been_tried(here: Path) -> Non
     spec = ProfileSpec(duration_s=0, python=here / "no-python")  # would be told as missing
     with pytest.raises(NotWrittenError):
         pipeline.profile(one, spec, out=here / "taken")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["convert", "vgg.onnx", "--rank", "2", "--data", "images", "-o", "out/vgg.onnx"],
+        ["calibrate", "m.onnx", "--data", "images", "-o", "out", "--mean", "0", "--std", "255"],
+        ["eval", "build/one", "--data", "images"],
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_what_takes_long_is_not_begun_where_its_result_cannot_be_kept(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, argv: list[str]
+) -> None:
+    saved(vgg(), here / "vgg.onnx")
+    (here / "images" / "a").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(here / "images" / "a" / "1.png")
+    (here / "images" / "a" / "2.png").write_bytes(b"no picture")  # would be told when it is read
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert app.run(argv) == 6
+    assert " cannot be written: No space left on device" in capsys.readouterr().err
+    assert not (here / "out").exists()
 
 
 def test_a_sweep_ends_where_the_disk_is_full(
