@@ -18,6 +18,7 @@ from edgedeploy.cli.output import (
     progress,
     skipped_documents,
 )
+from edgedeploy.cli.wrapping import print_lines
 from edgedeploy.errors import EdgeDeployError, UsageError
 
 if TYPE_CHECKING:
@@ -111,8 +112,7 @@ def compare(
         skipped = skipped_documents(damaged, "profile")
         print_json({**showing.document(found, exit_code=code), "skipped": skipped})
     else:
-        for line in showing.lines(found):
-            print(line)
+        print_lines(showing.lines(found))
     for path in (out, junit):
         if path is not None:
             print(f"written: {path}", file=sys.stderr)
@@ -236,7 +236,6 @@ def select(
     else:
         table = showing.table(choice)
         print_table(table.titles, table.rows)
-        for note in showing.notes(choice):
-            print(note)
+        print_lines(showing.notes(choice))
     if code:
         raise typer.Exit(code)

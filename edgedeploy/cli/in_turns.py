@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from edgedeploy.cli.output import phases, print_json
+from edgedeploy.cli.wrapping import print_lines
 from edgedeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -111,5 +112,4 @@ def _print(found: InTurns, *, as_json: bool) -> None:
         compared = showing.document(found.results, exit_code=0)
         print_json({**document.document(found.records), **compared})
         return
-    for line in showing.lines(found.results):
-        print(line)
+    print_lines(showing.lines(found.results))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edgedeploy import shares
 from edgedeploy.comparing import chance, intervals, meaning, turns
 from edgedeploy.comparing.intervals import Estimate, Interval
 from edgedeploy.comparing.sides import COMPARED, is_noisy
@@ -44,7 +45,7 @@ class Change:
             turns see `intervals.paired`.
         interval: 95 % of the ratio; None where the spread is not known, and for what has none.
         difference: 95 % of second less first, in the metric's unit; None as `interval`. Of an
-            accuracy: over images drawn anew, see `chance.shares`.
+            accuracy: over images drawn anew, see `shares.difference`.
         resolution: By how much two runs of one artifact may differ, in the metric's unit; None:
             they do not, or the interval knows.
         word: E.g. ``"faster"``, ``"same"`` or ``"cannot tell"``.
@@ -132,7 +133,7 @@ def _change(metric: Metric, first: Side, second: Side, rounds: Rounds | None) ->
     word = CANNOT_TELL if doubt else _word(metric, moved, moved) if moved else SAME
     change = Change(metric=metric, first=one, second=two, ratio=ratio, word=word, doubt=doubt)
     if doubt is None and metric.dimension.name == "share":
-        return _of_images(change, chance.images(first))
+        return _of_images(change, shares.images(first.record.document))
     return _of_one_run(change) if metric.name == "peak_rss" else change
 
 
@@ -140,7 +141,8 @@ def _of_images(change: Change, count: int | None) -> Change:
     """Add to a change of an accuracy how far another choice of images could have moved it."""
     if count is None:
         return _too_small(change, "of how many images is not in the profile")
-    difference = chance.shares(change.first.value or 0.0, change.second.value or 0.0, count)
+    one, two = change.first.value or 0.0, change.second.value or 0.0
+    difference = Interval(*shares.difference(one, two, count))
     change = replace(change, difference=difference)
     if difference.low > 0 or difference.high < 0:
         return change

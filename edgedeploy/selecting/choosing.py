@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedeploy import quantities
+from edgedeploy import quantities, shares
 from edgedeploy.metrics import METRICS
 from edgedeploy.selecting import pareto
 from edgedeploy.selecting.constraints import Excess, violations
@@ -113,7 +113,7 @@ def choose(
     cases.sort(key=lambda case: _rank(case.candidate, order))
     chosen = min(feasible, key=lambda case: _rank(case.candidate, order), default=None)
     usable = [case.candidate for case in allowed]
-    axes = tuple(_latency(usable) if name == LATENCY else name for name in _AXES)
+    axes = tuple(_latency(usable or compared) if name == LATENCY else name for name in _AXES)
     front = {id(one) for one in pareto.front(usable, axes)}
     fates = tuple(
         Fate(
@@ -133,7 +133,7 @@ def choose(
         prefer=prefer,
         latency=latency,
         axes=axes,
-        notes=tuple(_notes(compared, order, latency)),
+        notes=(*_notes(compared, order, latency), *_chance(chosen, feasible, order)),
     )
 
 
@@ -219,6 +219,30 @@ def _notes(compared: Sequence[Candidate], order: Sequence[str], latency: str) ->
     data = sorted(name if name.isprintable() else repr(name) for name in named)
     if len(data) > 1:
         yield f"accuracy is of different images: {', '.join(data)}"
+
+
+def _chance(chosen: _Case | None, feasible: Sequence[_Case], order: Sequence[str]) -> Iterator[str]:
+    """Say where the highest top-1 is not surely higher than the others'."""
+    if chosen is None or order[0] != "top1":
+        return
+    best = chosen.candidate
+    count = shares.images(best.record.document)
+    near = [
+        case.candidate.name
+        for case in feasible
+        if count is not None and _is_near(case.candidate, best, count)
+    ]
+    if near:
+        told = f"of {count} images: with others it could be that of {', '.join(near)}"
+        yield f"the highest top-1 is that of {best.name}, {told}"
+
+
+def _is_near(one: Candidate, best: Candidate, count: int) -> bool:
+    """Return whether a lower top-1 could be the higher one with other images."""
+    mine, highest = one.readings["top1"].value, best.readings["top1"].value
+    if mine is None or highest is None or mine == highest:
+        return False
+    return shares.difference(mine, highest, count)[0] <= 0
 
 
 def _has(candidate: Candidate, name: str) -> bool:

@@ -97,10 +97,14 @@ class Missing:
     constraint: Constraint
     reason: str | None
 
-    def __str__(self) -> str:
+    @property
+    def brief(self) -> str:
+        """It without the reason, which may be long."""
         one = self.constraint
-        asked = f"asked for {one.option} {one.typed}"
-        return f"{one.metric.title} not measured ({self.reason}), {asked}"
+        return f"{one.metric.title} not measured, asked for {one.option} {one.typed}"
+
+    def __str__(self) -> str:
+        return self.brief.replace(" not measured", f" not measured ({self.reason})", 1)
 
 
 def parse(texts: Mapping[str, str | None]) -> tuple[Constraint, ...]:

@@ -62,14 +62,38 @@ def notes(choice: Choice) -> Iterator[str]:
         yield f"chosen: {choice.chosen.name}"
     for fate in choice.fates:
         if fate.candidate is not choice.chosen:
-            yield f"fell: {fate.candidate.name}: {'; '.join(reasons(fate))}"
+            yield f"fell: {fate.candidate.name}: {'; '.join(_brief(fate))}"
+    yield from _absent(choice)
     if choice.chosen is None:
         yield from _infeasible(choice)
 
 
 def reasons(fate: Fate) -> list[str]:
     """Return why a variant was not chosen; empty for one against which nothing is held."""
-    found = [str(violation) for violation in fate.violations]
+    return [*map(str, fate.violations), *_other_reasons(fate)]
+
+
+def _brief(fate: Fate) -> list[str]:
+    """Return `reasons`, without why a value is absent: `_absent` says that once for all."""
+    briefly = [one.brief if isinstance(one, Missing) else str(one) for one in fate.violations]
+    return [*briefly, *_other_reasons(fate)]
+
+
+def _absent(choice: Choice) -> Iterator[str]:
+    """Yield why values are absent, each reason once, with the variants if it is not of all."""
+    told: dict[tuple[str, str | None], list[str]] = {}
+    for fate in choice.fates:
+        for one in fate.violations:
+            if isinstance(one, Missing):
+                key = (one.constraint.metric.title, one.reason)
+                told.setdefault(key, []).append(fate.candidate.name)
+    for (title, reason), names in told.items():
+        whose = "" if len(names) == len(choice.fates) else f" of {', '.join(names)}"
+        yield f"not measured: {title}{whose}: {reason}"
+
+
+def _other_reasons(fate: Fate) -> list[str]:
+    found = []
     if fate.barred is not None:
         found.append(fate.barred)
     if fate.beaten is not None:
@@ -96,7 +120,10 @@ def document(choice: Choice, *, exit_code: int) -> dict[str, Any]:
 
 
 def _infeasible(choice: Choice) -> Iterator[str]:
-    yield "no variant keeps to every limit"
+    if all(fate.barred is not None for fate in choice.fates):
+        yield "none may be chosen: each is suspect or invalid"
+    else:
+        yield "no variant keeps to every limit"
     if choice.nearest is not None:
         gives = [f"{one.keeping} ({_given(one)})" for one in choice.nearest.gives]
         yield f"nearest: {choice.nearest.candidate.name}, with {', '.join(gives)}"

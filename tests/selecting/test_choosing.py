@@ -105,6 +105,41 @@ def test_what_was_not_measured_keeps_to_no_limit_and_says_so(folder: Path) -> No
     assert [one["violations"][0]["value"] for one in listed] == [30.0, None]
 
 
+def test_why_a_value_is_absent_is_said_once_for_all(folder: Path) -> None:
+    reason = "no sensor measured it: rapl: not here"
+    both = choose(variant(folder, "a"), variant(folder, "b"), max_energy="20mJ")
+    told = "\n".join(showing.notes(both))
+    assert told.count(reason) == 1
+    assert f"not measured: energy: {reason}" in told
+    assert "fell: a ort fp32: energy not measured, asked for --max-energy 20mJ" in told
+    one = choose(variant(folder, "a", energy=5.0), variant(folder, "b"), max_energy="20mJ")
+    assert f"not measured: energy of b ort fp32: {reason}" in list(showing.notes(one))
+
+
+def test_where_all_are_suspect_no_limit_is_blamed_and_one_latency_is_named(folder: Path) -> None:
+    choice = choose(variant(folder, "a", level="suspect", p99=None, latency_ms__p90=1.0))
+    told = list(showing.notes(choice))
+    assert "none may be chosen: each is suspect or invalid" in told
+    assert not any("keeps to every limit" in line for line in told)
+    assert "p99" not in told[0]
+    assert f"of top-1, {choice.latency}, energy" in told[0]
+
+
+@pytest.mark.parametrize("count", [1000, 10**7])
+def test_a_top1_that_is_highest_by_chance_is_said_to_be(folder: Path, count: int) -> None:
+    records = [
+        variant(folder, name, accuracy={"top1": top1, "count": count})
+        for name, top1 in {"a": 0.777, "b": 0.778, "c": 0.5}.items()
+    ]
+    choice = choose(*records)
+    assert chosen(choice) == "b"
+    told = (
+        "the highest top-1 is that of b ort fp32, of 1000 images: "
+        "with others it could be that of a ort fp32"
+    )
+    assert choice.notes == ((told,) if count == 1000 else ())
+
+
 def test_what_counts_most_and_is_not_known_loses_and_that_is_said(folder: Path) -> None:
     known, unknown = variant(folder, "known", top1=0.5), variant(folder, "unknown", p99=0.1)
     choice = choose(known, unknown)

@@ -22,13 +22,14 @@ def variant(
     energy: float | None = None,
     rss: float = 90.0,
     level: str = "measured",
+    accuracy: dict[str, Any] | None = None,
     **changes: Any,
 ) -> ProfileRecord:
     return profile(
         folder,
         model=model,
         latency_ms__p99=p99,
-        accuracy=None if top1 is None else {"top1": top1},
+        accuracy=accuracy if top1 is None else {"top1": top1},
         energy_mj_per_inference=energy,
         memory_mb__peak_rss=rss,
         verdict={"level": level, "reasons": [] if level == "measured" else ["CPU throttled"]},
