@@ -42,7 +42,6 @@ from edgedeploy.files import not_read, not_written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
 # Typer carries its own copy of click since 0.20; what it raises can be named through this class.
 _PARSE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
@@ -88,7 +87,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without α still gets its table
     warnings.formatwarning = _format_warning
-    signal.signal(signal.SIGTERM, _terminated)
     code = run(sys.argv[1:] if argv is None else argv)
     try:
         sys.stdout.flush()
@@ -97,15 +95,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not isinstance(error, BrokenPipeError):  # the reader, such as head, has seen enough
             code = print_error(not_written(Path("the output"), error), as_json=False)
     if code == TERMINATED:  # so that who sent the signal sees that it has ended this process
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
     sys.exit(code)
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    """End the command as Ctrl-C does, so that it tells what is done."""
-    del number, frame
-    raise TerminatedError
 
 
 def run(argv: Sequence[str]) -> int:

@@ -122,6 +122,7 @@ def profile(
         layers=layers,
         command=("edgedeploy", *sys.argv[1:]),
     )
+    context.with_resource(sweeps.terminable())
     in_turns.check(is_asked=ab, count=rounds, resume=resume, power_modes=power_mode or [])
     if ab:
         both = in_turns.profile(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy.cli.output import TerminatedError, print_skipped, skipped_documents
@@ -12,6 +14,7 @@ from edgedeploy.errors import EdgeDeployError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence, Sized
+    from types import FrameType
 
     from edgedeploy.pipeline import Failure, Measured
     from edgedeploy.pipeline.power_modes import PowerModes
@@ -43,6 +46,30 @@ def skip(failures: list[Failure], failure: Failure) -> None:
     """Keep what a sweep goes on without, and say so on stderr."""
     failures.append(failure)
     print_skipped(failure)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that it tells what is done.
+
+    Only for what waits for other processes: a vendor's library would not be interrupted.
+
+    Raises:
+        TerminatedError: SIGTERM came.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no other may have handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise TerminatedError
 
 
 @contextlib.contextmanager
