@@ -183,13 +183,19 @@ def phases(label: str) -> Iterator[Callable[[str, float, float], None]]:
     # one redraw a second: on a small machine more would disturb what is measured
     with Console(stderr=True).status(label, refresh_per_second=1) as status:
         yield lambda phase, done_s, total_s: status.update(
-            f"{label}: {phase} {done_s:.{_digits(total_s)}f}/{total_s:.{_digits(total_s)}f} s"
+            f"{label}: {phase} {_share(done_s, total_s)}"
         )
 
 
-def _digits(total_s: float) -> int:
-    """Return how many digits of seconds tell how far something is: below 1 s, two."""
-    return 2 if total_s < 1 else 0
+def _share(done_s: float, total_s: float) -> str:
+    """Return how many of all seconds are done.
+
+    Example:
+        >>> _share(3.4, 10), _share(0.02, 0.1)
+        ('3/10 s', '0.02/0.10 s')
+    """
+    digits = 2 if total_s < 1 else 0
+    return f"{done_s:.{digits}f}/{total_s:.{digits}f} s"
 
 
 def _is_terminal() -> bool:

@@ -114,7 +114,7 @@ def _row(conversion: Conversion, layer: Layer) -> tuple[str | None, ...]:
         None if work["before"] is None else _millions(work["before"]),
         None if work["after"] is None else _millions(work["after"]),
         f"{left:.1%}",
-        None if gain is None else f"{gain:#.2g}".rstrip("."),
+        None if gain is None else _two_digits(gain),
     )
 
 
@@ -129,3 +129,13 @@ def _parameters(conversion: Conversion, *, converted: bool) -> int:
 
 def _millions(count: int) -> str:
     return f"{count / 1e6:.2f}"
+
+
+def _two_digits(value: float) -> str:
+    """Return a value with as many digits as its neighbours.
+
+    Example:
+        >>> _two_digits(0.8), _two_digits(0.584), _two_digits(12)
+        ('0.80', '0.58', '12')
+    """
+    return f"{value:#.2g}".rstrip(".")
