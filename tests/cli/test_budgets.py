@@ -124,4 +124,4 @@ def test_what_cannot_be_parsed_is_one_usage_error(
     here: Path, capsys: pytest.CaptureFixture[str], more: list[str]
 ) -> None:
     assert app.run([*CALIBRATE, *more]) == 2
-    assert f"'{more[0]}'" in capsys.readouterr().err
+    assert f"{more[0]} is '{more[1]}', it must be" in capsys.readouterr().err
