@@ -16,7 +16,7 @@ from edgedeploy.exporting.request import ExportRequest, export
 from edgedeploy.images import open_images
 from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime.preprocessing import Preprocessing
-from edgedeploy.types import Family, Precision
+from edgedeploy.types import PUBLISHED, Precision
 from on_gpu.jobs import NotDoneError
 from on_gpu.results import Row
 
@@ -46,7 +46,7 @@ def random_models(
             hints=ModelHints(preprocessing=_RULE),
             out=out,
         )[0]
-        for family in Family
+        for family in PUBLISHED
         for alpha in alphas
         for resolution in resolutions
     ]
