@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from edgedeploy.calibration.observing import pictures, session
+from edgedeploy.calibration.observing import pictures
+from edgedeploy.graph_session import session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,8 +9,9 @@ import numpy as np
 import onnx_ir as ir
 from onnx import TensorProto, helper
 
-from edgedeploy.calibration.observing import check_finite, pictures, session
+from edgedeploy.calibration.observing import check_finite, pictures
 from edgedeploy.graph.placement import is_weighted
+from edgedeploy.graph_session import session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

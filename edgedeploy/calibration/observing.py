@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 from onnx import TensorProto, helper
 
 from edgedeploy.calibration.channels import Channels
 from edgedeploy.calibration.histogram import Histogram
 from edgedeploy.errors import FileError
+from edgedeploy.graph_session import session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -165,37 +165,6 @@ def _reduce(proto: onnx.ModelProto, names: Sequence[str], kind: str) -> str:
         helper.make_tensor_value_info(output, TensorProto.FLOAT, [len(names)])
     )
     return output
-
-
-def session(
-    proto: onnx.ModelProto, threads: int | None, *, as_written: bool = False
-) -> ort.InferenceSession:
-    """Load a model into ONNX Runtime.
-
-    Args:
-        proto: The model.
-        threads: None leaves ONNX Runtime the choice.
-        as_written: Compute Q/DQ pairs and what lies between them in float, as the graph says,
-            with no kernel for integers in their place.
-
-    Raises:
-        FileError: ONNX Runtime refuses it.
-    """
-    options = ort.SessionOptions()
-    options.log_severity_level = 4  # the error says it once
-    options.intra_op_num_threads = threads or 0
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others count
-    if as_written:
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-    try:
-        return ort.InferenceSession(
-            proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # the vendor raises a dozen unrelated types
-        raise FileError(
-            f"ONNX Runtime {ort.__version__} cannot run the model: {str(error).splitlines()[0]}",
-            fix="export it with operators and an opset that ONNX Runtime has",
-        ) from error
 
 
 def check_finite(names: Sequence[str], means: Array) -> None:

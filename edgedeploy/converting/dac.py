@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveInitializersFromInputsPass
 
-from edgedeploy import model_file
+from edgedeploy import model_file, picture_form
 from edgedeploy.converting import budget, feeding
 from edgedeploy.converting.choosing import choose
 from edgedeploy.converting.layers import survey
@@ -188,17 +188,8 @@ def _trial(
         if model.side is None:
             return None
         return Trial(graph, feeding.noise(model.side, model.preprocessing), request.threads)
-    if model.side is None:
-        raise UsageError(
-            f"{model.name} takes images of any size, and --data needs one",
-            fix="pass --resolution R or --input-shape CxHxW",
-        )
-    if model.preprocessing is None:
-        raise UsageError(
-            f"{model.name} does not say how its images are preprocessed",
-            fix="pass --mean and --std in 0-255 units, e.g. --mean 127.5 --std 127.5",
-        )
-    fed = feeding.pictures(images, model.side, model.preprocessing)
+    form = picture_form.of(model, "--data")
+    fed = feeding.pictures(images, form.side, form.preprocessing)
     return Trial(graph, fed, request.threads)
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as ort
 from onnx import TensorProto, helper
 
 from edgedeploy.errors import FileError
 from edgedeploy.graph.constants import opset
+from edgedeploy.graph_session import session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -143,26 +143,11 @@ def _run(
         proto.graph.output.append(
             helper.make_tensor_value_info(probe.output, TensorProto.FLOAT, None)
         )
-    session = _session(proto, threads)
+    loaded = session(proto, threads)
     names = [probe.output for probe in probes]
     for picture in pictures:
-        found = session.run(names, {model.graph.inputs[0].name: picture})
+        found = loaded.run(names, {model.graph.inputs[0].name: picture})
         yield [np.asarray(one, np.float64) for one in found]
-
-
-def _session(proto: onnx.ModelProto, threads: int | None) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.log_severity_level = 4  # the error says it once
-    options.intra_op_num_threads = threads or 0
-    try:
-        return ort.InferenceSession(
-            proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # the vendor raises a dozen unrelated types
-        raise FileError(
-            f"ONNX Runtime {ort.__version__} cannot run the model: {str(error).splitlines()[0]}",
-            fix="export it with operators and an opset that ONNX Runtime has",
-        ) from error
 
 
 def _check_finite(name: str, values: Array) -> None:

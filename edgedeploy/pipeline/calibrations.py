@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgedeploy import building, model_file, trial
+from edgedeploy import building, model_file, picture_form, trial
 from edgedeploy.calibration import files as calibrations
-from edgedeploy.errors import FileError, UsageError
+from edgedeploy.errors import FileError
 from edgedeploy.files import require_writable
 from edgedeploy.meters import cpu
 from edgedeploy.types import BuildSpec, Precision, QdqStyle, correction_style
@@ -75,16 +75,7 @@ def calibrate(
     left_out = recipe.check_steps(without)
     steps = tuple(step for step in recipe.STEPS if step not in left_out)
     model = model_file.read(path, hints)
-    if model.side is None:
-        raise UsageError(
-            f"{model.name} takes images of any size, and calibration needs one",
-            fix="pass --resolution R or --input-shape CxHxW",
-        )
-    if model.preprocessing is None:
-        raise UsageError(
-            f"{model.name} does not say how its images are preprocessed",
-            fix="pass --mean and --std in 0-255 units, e.g. --mean 127.5 --std 127.5",
-        )
+    form = picture_form.of(model, "calibration")
     target = out / f"{model.name}.json"
     current = _current(target)
     if current is not None and calibrating.is_current(
@@ -94,8 +85,8 @@ def calibrate(
         method=method,
         steps=steps,
         max_drop=max_drop,
-        side=model.side,
-        preprocessing=model.preprocessing,
+        side=form.side,
+        preprocessing=form.preprocessing,
     ):
         return target, current, True
     require_writable(out)
@@ -105,8 +96,8 @@ def calibrate(
         method=method,
         steps=steps,
         max_drop=max_drop,
-        side=model.side,
-        preprocessing=model.preprocessing,
+        side=form.side,
+        preprocessing=form.preprocessing,
         threads=threads,
         progress=progress,
     )

@@ -42,19 +42,15 @@ def _nearest(weight: Array, scale: Array) -> Array:
     return nearest
 
 
-@settings(max_examples=50)
-@given(seed=SEEDS, groups=st.integers(1, 3), rows=st.integers(1, 6), columns=st.integers(2, 80))
-def test_the_output_errs_less_than_with_the_nearest_integers(
-    seed: int, groups: int, rows: int, columns: int
-) -> None:
-    weight, scale, moments = _problem(seed, groups, rows, columns)
-    whole = round_weights(weight, scale, moments)
-    found, nearest = (
-        _harm(weight, scale, w, moments).sum() for w in (whole, _nearest(weight, scale))
-    )
-    # greedy: a channel may fare worse by the little that damping and the kept weight cost
-    slack = DAMPING * np.trace(moments, axis1=1, axis2=2).max() * rows * groups
-    assert found <= nearest + slack
+@pytest.mark.parametrize("columns", [3, 9, 27, 80])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_the_output_errs_less_than_with_the_nearest_integers(groups: int, columns: int) -> None:
+    found = nearest = 0.0
+    for seed in range(40):  # greedy: a single layer of few columns may fare worse
+        weight, scale, moments = _problem(seed, groups, 6, columns)
+        found += _harm(weight, scale, round_weights(weight, scale, moments), moments).sum()
+        nearest += _harm(weight, scale, _nearest(weight, scale), moments).sum()
+    assert found < 0.9 * nearest
 
 
 def test_inputs_that_go_together_gain_a_lot() -> None:

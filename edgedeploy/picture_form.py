@@ -1,0 +1,46 @@
+"""In which form a model takes pictures, for those who have to feed it some."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgedeploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgedeploy.runtime.preprocessing import Preprocessing
+    from edgedeploy.types import OnnxModel
+
+
+class PictureForm(NamedTuple):
+    """What makes a model's input of a picture.
+
+    Attributes:
+        side: Height and width in pixels.
+        preprocessing: What the network expects.
+    """
+
+    side: tuple[int, int]
+    preprocessing: Preprocessing
+
+
+def of(model: OnnxModel, reader: str) -> PictureForm:
+    """Return the form in which a model takes pictures.
+
+    Args:
+        model: The model, with what the user said of it.
+        reader: Who needs it, for the message: ``"calibration"``.
+
+    Raises:
+        UsageError: Neither the model nor the user says its size, or its preprocessing.
+    """
+    if model.side is None:
+        raise UsageError(
+            f"{model.name} takes images of any size, and {reader} needs one",
+            fix="pass --resolution R or --input-shape CxHxW",
+        )
+    if model.preprocessing is None:
+        raise UsageError(
+            f"{model.name} does not say how its images are preprocessed",
+            fix="pass --mean and --std in 0-255 units, e.g. --mean 127.5 --std 127.5",
+        )
+    return PictureForm(model.side, model.preprocessing)
