@@ -31,6 +31,7 @@ from edgedeploy.files import write_atomically
 from edgedeploy.images import open_images
 from edgedeploy.meters import cpu
 from edgedeploy.runtime.cpu import physical_cores
+from edgedeploy.training.heap import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -207,6 +208,7 @@ def trained(images: ImageSet, recipe: Recipe, out: Path, device: torch.device) -
 
 def main() -> None:
     options = _options()
+    keep_freed_memory()
     torch.set_num_threads(options.threads)
     recipe = Recipe(width=options.width, epochs=options.epochs, seed=options.seed)
     images = _chosen(options.data / "train", options.train_images)

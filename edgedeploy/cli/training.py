@@ -103,7 +103,8 @@ def train(
     with needs("torch", extra="train"):
         import torch
 
-        from edgedeploy.training import running
+        from edgedeploy.training import heap, running
+    heap.keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
     with progress("training") as moved:
