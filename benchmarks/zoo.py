@@ -31,6 +31,7 @@ class Row:
         alpha: Width multiplier.
         resolutions: Input sides; the first is the base.
         fine_tune: Epochs at each of them alone.
+        epochs: Of all of them together; None: the recipe's.
         ships: Whether its models are in ``models/``.
         compared: Whether it is only there to compare others with: its models go to `COMPARED_IN`,
             as float alone.
@@ -40,6 +41,7 @@ class Row:
     alpha: float
     resolutions: tuple[int, ...]
     fine_tune: int
+    epochs: int | None = None
     ships: bool = False
     compared: bool = False
 
@@ -50,13 +52,14 @@ class Row:
 
 
 _V1, _V2 = (112, 96, 80, 64), (112, 64)
-# the first was trained before there was fine-tuning, and ships as it came out
+# the first was trained before there was fine-tuning, and ships as it came out; those with epochs of
+# their own had no more time
 GRID = (
     Row(family="mobilenet_v1", alpha=0.25, resolutions=_V1, fine_tune=0, ships=True),
-    Row(family="mobilenet_v1", alpha=0.5, resolutions=_V1, fine_tune=2, ships=True),
+    Row(family="mobilenet_v1", alpha=0.5, resolutions=_V1, epochs=20, fine_tune=2, ships=True),
     Row(family="mobilenet_v1", alpha=0.75, resolutions=_V1, fine_tune=2),
     Row(family="mobilenet_v1", alpha=1.0, resolutions=_V1, fine_tune=2),
-    Row(family="mobilenet_v2", alpha=0.35, resolutions=_V2, fine_tune=2, ships=True),
+    Row(family="mobilenet_v2", alpha=0.35, resolutions=_V2, epochs=14, fine_tune=2, ships=True),
     Row(family="mobilenet_v2", alpha=0.5, resolutions=_V2, fine_tune=2),
     Row(family="mobilenet_v2", alpha=1.0, resolutions=_V2, fine_tune=2),
 )
@@ -96,11 +99,13 @@ def steps(row: Row, data: Path, threads: int | None, recipe: str = "best") -> li
     models = [folder / f"{name}.onnx" for name in names]
     common = () if threads is None else ("--threads", str(threads))
     alpha = ("--alpha", f"{row.alpha:g}")
+    epochs = () if row.epochs is None else ("--epochs", str(row.epochs))
     training = Step(
         (
             *("train", row.family, *alpha, "--data", f"{data}/train", "--recipe", recipe),
             *("--resolutions", ",".join(map(str, row.resolutions))),
             *("--fine-tune", str(row.fine_tune), "--tag", TAG, "--seed", "1", "-o", str(run)),
+            *epochs,
             *common,
         ),
         tuple(weights),
