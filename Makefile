@@ -1,4 +1,4 @@
-# make demo    install, build the shipped models for two backends, measure them, print the table
+# make demo    install, build shipped models for two backends, measure them, print the table
 # make test    install, check the code, run the tests
 # make zoo     train, export and calibrate the shipped models again (hours on 2 cores; needs CIFAR-10)
 # make zoo-all the whole grid, for a machine with a GPU: not run yet
@@ -12,12 +12,13 @@ BIN := $(VENV)/bin
 SITE := $(if $(wildcard /etc/nv_tegra_release),--system-site-packages)
 CIFAR10 ?= cifar10-jpeg.zip
 DURATION ?= 2
+DEMO ?= $(wildcard models/*_112_*.onnx models/*_64_*.onnx)
 
 .PHONY: demo test lint zoo zoo-all models-table clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
-	$(BIN)/edgedeploy build --backend ort,openvino --fp32 --int8
+	$(BIN)/edgedeploy build $(DEMO) --backend ort,openvino --fp32 --int8
 	$(BIN)/edgedeploy profile --duration $(DURATION)
 
 test: $(VENV)/.test $(VENV)/.tensorrt lint

@@ -109,7 +109,9 @@ def answer(question: Question, way: Way, seed: int) -> tuple[float, int]:
     folder = question.out / "build" / names(question, way, seed)[1] / "ort-fp32"
     if not folder.exists() or evaluating.read(folder) is None:
         for arguments in commands(question, way, seed):
-            subprocess.run([sys.executable, "-m", "edgedeploy", *arguments], check=True)
+            command = [sys.executable, "-m", "edgedeploy", *arguments]
+            if code := subprocess.run(command, check=False).returncode:
+                sys.exit(code)  # it has said why
     found = evaluating.read(folder)
     if found is None or found.top1 is None:
         raise FileError(

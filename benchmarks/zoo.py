@@ -56,10 +56,10 @@ _V1, _V2 = (112, 96, 80, 64), (112, 64)
 # their own had no more time
 GRID = (
     Row(family="mobilenet_v1", alpha=0.25, resolutions=_V1, fine_tune=0, ships=True),
-    Row(family="mobilenet_v1", alpha=0.5, resolutions=_V1, epochs=20, fine_tune=2, ships=True),
+    Row(family="mobilenet_v1", alpha=0.5, resolutions=_V1, epochs=20, fine_tune=1, ships=True),
     Row(family="mobilenet_v1", alpha=0.75, resolutions=_V1, fine_tune=2),
     Row(family="mobilenet_v1", alpha=1.0, resolutions=_V1, fine_tune=2),
-    Row(family="mobilenet_v2", alpha=0.35, resolutions=_V2, epochs=14, fine_tune=2, ships=True),
+    Row(family="mobilenet_v2", alpha=0.35, resolutions=_V2, epochs=14, fine_tune=1, ships=True),
     Row(family="mobilenet_v2", alpha=0.5, resolutions=_V2, fine_tune=2),
     Row(family="mobilenet_v2", alpha=1.0, resolutions=_V2, fine_tune=2),
 )
@@ -149,7 +149,9 @@ def main() -> None:
             print(f"{'# done: ' if step.done else ''}edgedeploy {shlex.join(step.arguments)}")
             sys.stdout.flush()
             if not step.done and not options.list:
-                subprocess.run([sys.executable, "-m", "edgedeploy", *step.arguments], check=True)
+                command = [sys.executable, "-m", "edgedeploy", *step.arguments]
+                if code := subprocess.run(command, check=False).returncode:
+                    sys.exit(code)  # it has said why
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgedeploy.errors import FileError
+from edgedeploy.errors import FileError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,8 +111,26 @@ def _make(folder: Path, made: list[Path]) -> None:
     made.append(folder)
 
 
+def require_word(part: str) -> None:
+    """Refuse what cannot be part of a file's name everywhere.
+
+    Raises:
+        UsageError: It holds anything but letters, digits, ``.``, ``-`` and ``_``, or nothing.
+    """
+    if not re.fullmatch(r"[\w.-]+", part):
+        raise UsageError(
+            f"{part!r} cannot be part of a file name",
+            fix="use letters, digits, '.', '-' and '_' only",
+        )
+
+
 def not_read(error: OSError) -> FileError:
     """Return the error for a path that the system refuses; ``error`` has its name."""
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return FileError(
+            f"{error.filename} cannot be used: there is a file where a folder has to be",
+            fix="choose another path",
+        )
     return FileError(
         f"{error.filename} cannot be used: {error.strerror or error}",
         fix="look at the path: ls -ld shows its rights, and a name has 255 bytes at most",
@@ -120,6 +139,11 @@ def not_read(error: OSError) -> FileError:
 
 def not_written(path: Path, error: OSError) -> NotWrittenError:
     """Return the error for a file or folder that could not be written."""
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return NotWrittenError(
+            f"{path} cannot be written: there is a file where a folder has to be",
+            fix="choose another place with -o",
+        )
     return NotWrittenError(
         f"{path} cannot be written: {error.strerror or error}",
         fix="free space there, make the folder writable, or choose another with -o",

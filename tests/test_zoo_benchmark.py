@@ -75,3 +75,14 @@ def test_a_row_is_chosen_by_name_or_for_being_shipped(zoo: Any) -> None:
     assert zoo.chosen([], everything=True) == list(zoo.GRID)
     with pytest.raises(SystemExit, match=r"no row is called v3; use one of: mobilenet_v1_0\.25"):
         zoo.chosen(["v3"], everything=False)
+
+
+def test_a_step_that_fails_ends_it_with_its_own_status(
+    zoo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["zoo.py", "nosuch.zip", "--threads", "1"])
+    with pytest.raises(SystemExit) as ended:
+        zoo.main()
+    assert ended.value.code == 6
+    assert "nosuch.zip" in capfd.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgedeploy import backends
-from edgedeploy.errors import FileError
-from edgedeploy.files import write_atomically
+from edgedeploy.errors import EdgeDeployWarning, FileError
+from edgedeploy.files import NotWrittenError, write_atomically
 from edgedeploy.meters import cpu as cpu_meter
 from edgedeploy.miniatures import CPU_BACKENDS
 from edgedeploy.runtime import cpu
@@ -73,13 +74,21 @@ def place(folder: Path, what: str, host: Host) -> Path:
 
 
 def write(path: Path, host: Host, document: Mapping[str, Any]) -> None:
-    """Keep what was measured.
+    """Keep what was measured; where that cannot be done it holds all the same, for this once.
 
-    Raises:
-        FileError: The folder cannot be written to.
+    Warns:
+        EdgeDeployWarning: The folder cannot be written to.
     """
     whole = {"host": asdict(host), **document}
-    write_atomically(path, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
+    try:
+        write_atomically(path, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
+    except NotWrittenError as error:
+        warnings.warn(
+            f"what was measured is not kept: {error.problem}; set XDG_CACHE_HOME to a folder "
+            "that can be written to",
+            EdgeDeployWarning,
+            stacklevel=2,
+        )
 
 
 def read(path: Path, fix: str) -> dict[str, Any] | None:

@@ -132,7 +132,7 @@ def of_this_device(
     Raises:
         MissingDependencyError: Neither ONNX Runtime nor OpenVINO is installed.
         MeasurementError: As `measure`.
-        FileError: What is kept is damaged, or the folder cannot be written to.
+        FileError: What is kept is damaged.
     """
     host = kept.this_host(threads)
     path = kept.place(folder or kept.default_folder(), _KIND, host)

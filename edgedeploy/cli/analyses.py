@@ -9,6 +9,7 @@ import typer
 
 from edgedeploy.cli import options
 from edgedeploy.cli.output import JsonFlag, print_json, print_table
+from edgedeploy.cli.wrapping import print_lines
 
 if TYPE_CHECKING:
     from edgedeploy.analyzing.counting import Analysis
@@ -62,21 +63,19 @@ def analyze(
             document["lints"] = lint_showing.document(*_findings(found, threads))
         print_json(document)
         return
-    print(showing.head(found))
+    print_lines([showing.head(found)])
     print()
     last = showing.ENERGY_COLUMN if energy else showing.KIND_COLUMNS[-1]
     print_table((*showing.KIND_COLUMNS[:-1], last), showing.kind_rows(found, estimates=energy))
     if layers:
         print()
         print_table(showing.LAYER_COLUMNS, showing.layer_rows(found))
-    for note in [*showing.notes(found), *([showing.energy_note(found)] if energy else [])]:
-        print(note)
+    print_lines([*showing.notes(found), *([showing.energy_note(found)] if energy else [])])
     if roofs is not None:
         _print_roofline(found, roofs, layers=layers)
     if lint:
         print()
-        for line in lint_showing.lines(*_findings(found, threads)):
-            print(line)
+        print_lines(lint_showing.lines(*_findings(found, threads)))
 
 
 def _under_roofs(found: Analysis, threads: int | None, *, again: bool) -> Roofline:
@@ -96,12 +95,10 @@ def _print_roofline(found: Analysis, roofs: Roofline, *, layers: bool) -> None:
     from edgedeploy.analyzing import roofline_showing
 
     print()
-    for line in roofline_showing.head(roofs.peaks):
-        print(line)
+    print_lines(roofline_showing.head(roofs.peaks))
     print()
     print_table(roofline_showing.KIND_COLUMNS, roofline_showing.kind_rows(roofs, found.kinds()))
     if layers:
         print()
         print_table(roofline_showing.LAYER_COLUMNS, roofline_showing.layer_rows(roofs))
-    for note in roofline_showing.notes(roofs):
-        print(note)
+    print_lines(roofline_showing.notes(roofs))

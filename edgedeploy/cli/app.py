@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 # Typer carries its own copy of click since 0.20; what it raises can be named through this class.
 _PARSE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 app = typer.Typer(
     name="edgedeploy",
@@ -111,13 +114,8 @@ def run(argv: Sequence[str]) -> int:
         code = INTERRUPTED
     except TerminatedError:
         return _interrupted(TERMINATED, as_json=as_json)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
-        if error.filename is None:
-            raise
-        return print_error(not_read(error), as_json=as_json)
+        return _refused(error, as_json=as_json)
     except _PARSE_ERROR as error:
         if not error.format_message():  # no command: the help has been printed
             return UsageError.exit_code
@@ -125,6 +123,18 @@ def run(argv: Sequence[str]) -> int:
     if code == INTERRUPTED:  # some releases of Typer turn Ctrl-C into this code themselves
         return _interrupted(INTERRUPTED, as_json=as_json)
     return code if isinstance(code, int) else 0
+
+
+def _refused(error: OSError, *, as_json: bool) -> int:
+    """Say what the system refused; what was neither a path nor the output is raised again."""
+    if error.filename is not None:
+        return print_error(not_read(error), as_json=as_json)
+    if not isinstance(error, BrokenPipeError) and error.errno not in _NO_ROOM:
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # the reader, such as head, has seen enough
+        return 0
+    return print_error(not_written(Path("the output"), error), as_json=False)
 
 
 def _interrupted(code: int, *, as_json: bool) -> int:

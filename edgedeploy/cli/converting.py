@@ -5,12 +5,19 @@ from __future__ import annotations
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgedeploy.cli import options
 from edgedeploy.cli.output import JsonFlag, print_json, print_table, progress
+from edgedeploy.cli.wrapping import print_lines
+from edgedeploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgedeploy.images import ImageSet
+
+_SAMPLES = 100
 
 
 class Method(str, Enum):
@@ -64,7 +71,12 @@ def convert(
             show_default="noise, and no correction",
         ),
     ] = None,
-    samples: options.Samples = 100,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help="How many images, evenly spaced over the sorted list.", show_default="100"
+        ),
+    ] = None,
     every: options.Every = None,
     correct_bias: Annotated[
         bool | None,
@@ -97,7 +109,7 @@ def convert(
         threads=threads,
     )
     hints = options.hints(mean, std, None, input_shape, resolution)
-    images = None if data is None else options.chosen_images(data, samples, every)
+    images = _images(data, samples, every)
     with progress(model.stem) as moved:
         path, conversion, there = pipeline.convert(
             model, request, hints=hints, images=images, out=out, progress=moved
@@ -108,8 +120,19 @@ def convert(
         print_json({"path": str(path), "up_to_date": there, **showing.document(conversion)})
         return
     print_table(showing.COLUMNS, showing.rows(conversion))
-    for line in showing.lines(conversion):
-        print(line)
+    print_lines(showing.lines(conversion))
     for note in conversion.notes:
         print(f"note: {note}", file=sys.stderr)
     print(f"{path}  up to date" if there else path)
+
+
+def _images(data: Path | None, samples: int | None, every: str | None) -> ImageSet | None:
+    if data is not None:
+        return options.chosen_images(data, _SAMPLES if samples is None else samples, every)
+    for option, value in (("--samples", samples), ("--every", every)):
+        if value is not None:
+            raise UsageError(
+                f"{option} is {value}, and there are no images to choose from",
+                fix="pass --data IMAGES, or leave it out",
+            )
+    return None

@@ -103,7 +103,8 @@ def _side(input_shape: str | None, resolution: int | None) -> tuple[int, int] | 
         raise UsageError(
             f"--input-shape is {input_shape!r}"
             + (f" and --resolution {resolution}" if resolution else ""),
-            fix="write 3xHxW with H and W above 0, and leave --resolution out",
+            fix="write 3xHxW with H and W above 0"
+            + (", and leave --resolution out" if resolution else ""),
         )
     return height, width
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgedeploy.cli.wrapping import print_lines
 from edgedeploy.errors import EdgeDeployError
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     for line in zip(*aligned[:kept], strict=True):
         print("  ".join(line).rstrip())
     if kept < len(columns):
-        print(f"too narrow for: {', '.join(columns[kept:])} (a wider terminal or --json has them)")
+        dropped = ", ".join(columns[kept:])
+        print_lines([f"too narrow for: {dropped} (a wider terminal or --json has them)"])
 
 
 def _aligned(title: str, column: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from edgedeploy.errors import UsageError
 from edgedeploy.optional import needs
 
 if TYPE_CHECKING:
-    from edgedeploy.training.spec import EpochRecord
+    from edgedeploy.training.spec import Distillation, EpochRecord
 
 
 class RecipeName(str, Enum):
@@ -64,11 +64,13 @@ def train(
         typer.Option(help="Trained model to learn from: .onnx, or .safetensors of this command."),
     ] = None,
     temperature: Annotated[
-        float, typer.Option(help="With --teacher: what the logits are divided by.")
-    ] = 4.0,
+        float | None,
+        typer.Option(help="With --teacher: what the logits are divided by.", show_default="4"),
+    ] = None,
     soft_weight: Annotated[
-        float, typer.Option(help="With --teacher: its share of the loss, 0 to 1.")
-    ] = 0.9,
+        float | None,
+        typer.Option(help="With --teacher: its share of the loss, 0 to 1.", show_default="0.9"),
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Store kernels as float16.")] = False,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 1,
     tag: Annotated[str, typer.Option(help="Last part of the files' names.")] = "trained",
@@ -81,7 +83,7 @@ def train(
     """Train a variant for several resolutions at once; the same command again goes on."""
     from edgedeploy.images import open_images
     from edgedeploy.training import recipes
-    from edgedeploy.training.spec import Distillation, TrainSpec
+    from edgedeploy.training.spec import TrainSpec
     from edgedeploy.types import Family
 
     spec = TrainSpec(
@@ -92,9 +94,7 @@ def train(
         ),
         resolutions=_integers("--resolutions", resolutions),
         fine_tune=fine_tune,
-        distillation=None
-        if teacher is None
-        else Distillation(teacher=teacher, temperature=temperature, soft_weight=soft_weight),
+        distillation=_distillation(teacher, temperature, soft_weight),
         half=half,
         seed=seed,
         tag=tag,
@@ -107,8 +107,16 @@ def train(
     heap.keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
+    done: list[EpochRecord] = []
+
+    def epoch_done(record: EpochRecord) -> None:
+        done.append(record)
+        _report(record)
+
     with progress("training") as moved:
-        paths = running.train(open_images(data), spec, folder, step=moved, epoch_done=_report)
+        paths = running.train(open_images(data), spec, folder, step=moved, epoch_done=epoch_done)
+    if not done:
+        print(f"{folder} was trained already: its weights are written again", file=sys.stderr)
     if json:
         print_json({"weights": [str(path) for path in paths]})
         return
@@ -117,6 +125,24 @@ def train(
             f"{path}\n  edgedeploy export {family} --alpha {alpha:g} --resolution {resolution} "
             f"--weights {path} --tag {tag}"
         )
+
+
+def _distillation(
+    teacher: Path | None, temperature: float | None, soft_weight: float | None
+) -> Distillation | None:
+    from edgedeploy.training.spec import Distillation
+
+    numbers = {"temperature": temperature, "soft_weight": soft_weight}
+    given = {name: number for name, number in numbers.items() if number is not None}
+    if teacher is not None:
+        return Distillation(teacher=teacher, **given)
+    if given:
+        option, number = next(iter(given.items()))
+        raise UsageError(
+            f"--{option.replace('_', '-')} is {number:g}, and there is no teacher",
+            fix="pass --teacher FILE, or leave it out",
+        )
+    return None
 
 
 def _report(record: EpochRecord) -> None:

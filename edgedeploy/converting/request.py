@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -43,11 +44,13 @@ class RankRule:
         default: int | None = None
         named: dict[str, int | None] = {}
         for part in (part.strip() for text in texts for part in text.split(",")):
-            name, equals, word = part.rpartition("=")
+            name, equals, word = (each.strip() for each in part.rpartition("="))
             rank = None if equals and word == _KEEP else _rank(part, word)
             if (equals and name in named) or (not equals and default is not None):
+                before = named[name] if equals else default
                 raise UsageError(
-                    f"--rank says twice what {name or 'the rank of all layers'} is to be",
+                    f"--rank gives {name or 'all layers'} two ranks: "
+                    f"{_KEEP if before is None else before} and {word}",
                     fix=_EXAMPLE,
                 )
             if equals:
@@ -82,14 +85,25 @@ class RankRule:
 
     def _check(self, ranks: Mapping[str, int], layers: Sequence[Layer]) -> None:
         wrong = [layer for layer in layers if not 1 <= ranks.get(layer.name, 1) <= layer.full_rank]
-        if wrong:
-            full = ", ".join(f"{layer.name} has 1 to {layer.full_rank}" for layer in wrong)
-            repaired = ",".join(f"{layer.name}={layer.full_rank}" for layer in wrong)
-            default = f"{self.default}," if (self.default or 0) > 0 else ""
-            raise UsageError(
-                f"rank {ranks[wrong[0].name]} was asked for, and {full}",
-                fix=f"pass ranks from 1 to that, for example --rank {default}{repaired}",
-            )
+        if not wrong:
+            return
+        full = ", ".join(f"{layer.name} has 1 to {layer.full_rank}" for layer in wrong)
+        raise UsageError(
+            f"rank {ranks[wrong[0].name]} was asked for, and {full}",
+            fix=f"pass ranks that save something, for example --rank {self._saving(wrong)}",
+        )
+
+    def _saving(self, wrong: Sequence[Layer]) -> str:
+        """Return this rule with ranks that save something in place of the wrong ones."""
+        unnamed = [max(1, layer.saving_rank) for layer in wrong if layer.name not in self.named]
+        default = min(unnamed, default=self.default)
+        better = {layer.name: max(1, layer.saving_rank) for layer in wrong}
+        named = {
+            name: _KEEP if rank is None else str(better.get(name, rank))
+            for name, rank in self.named.items()
+        }
+        words = [] if default is None else [str(default)]
+        return shlex.quote(",".join([*words, *(f"{n}={word}" for n, word in named.items())]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from edgedeploy import model_file
 from edgedeploy.errors import UsageError
 from edgedeploy.exporting.module import export_module
 from edgedeploy.exporting.network import emit
-from edgedeploy.files import write_atomically
+from edgedeploy.files import require_word, write_atomically
 from edgedeploy.types import PUBLISHED, Family, Variant
 from edgedeploy.zoo import networks, presets, random_weights, weight_files
 from edgedeploy.zoo.rows import Activation
@@ -63,11 +62,8 @@ class ExportRequest:
                 "speed only, or --module package.module:factory)",
             )
         for part in (self.name, self.tag):
-            if part is not None and not re.fullmatch(r"[\w.-]+", part):
-                raise UsageError(
-                    f"{part!r} cannot be part of a file name",
-                    fix="use letters, digits, '.', '-' and '_' only",
-                )
+            if part is not None:
+                require_word(part)
         if self.module is None and self.alpha is None:
             raise UsageError(f"{self.name} has no width", fix="pass --alpha, e.g. --alpha 0.5")
 

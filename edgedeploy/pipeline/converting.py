@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from edgedeploy import model_file
-from edgedeploy.errors import UsageError
+from edgedeploy.errors import FileError, UsageError
 from edgedeploy.files import require_writable, write_atomically
 
 if TYPE_CHECKING:
@@ -42,12 +42,13 @@ def convert(
         The file, what it holds, and whether it was there already with the same bytes.
 
     Raises:
-        UsageError: ``out`` is the model itself, a folder, or no ``.onnx`` file.
+        UsageError: ``out`` is the model itself, a folder, no ``.onnx`` file, or one that no
+            conversion has written.
         NotWrittenError: It cannot be written, which is tried before converting.
     """
     from edgedeploy.converting import dac  # imports ONNX Runtime
 
-    target = out or path.with_name(f"{path.stem}_dac.onnx")
+    target = out or path.parent / f"{path.stem}_dac.onnx"
     _check(path, target)
     if not target.is_file():  # one that is there may be up to date already
         require_writable(target.parent)
@@ -75,3 +76,17 @@ def _check(path: Path, target: Path) -> None:
             if target.is_dir()
             else f"pass a name that ends in .onnx: -o {_quoted(f'{target}.onnx')}",
         )
+    if target.exists() and not _was_converted(target):
+        raise UsageError(
+            f"{target} is there, and was not written by edgedeploy convert",
+            fix="remove it, or choose another file with -o",
+        )
+
+
+def _was_converted(path: Path) -> bool:
+    from edgedeploy.converting import dac
+
+    try:
+        return any(prop.key == dac.KEY for prop in model_file.load_proto(path).metadata_props)
+    except FileError:
+        return False

@@ -28,12 +28,14 @@ class Data:
         labels: ``(N,)`` int64, there too.
         train: Positions to train on.
         held_out: Positions that choose the best epoch, sorted.
+        digest: SHA-256 over the pictures' names, with their classes, and contents.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     train: torch.Tensor
     held_out: torch.Tensor
+    digest: str
 
 
 def packed(images: ImageSet, spec: TrainSpec, device: torch.device) -> Data:
@@ -55,6 +57,7 @@ def packed(images: ImageSet, spec: TrainSpec, device: torch.device) -> Data:
         labels=torch.tensor(labels, device=device),
         train=order[held_out:],
         held_out=order[:held_out].sort().values,
+        digest=images.digest(),
     )
 
 

@@ -65,7 +65,10 @@ class Run:
         self.epoch = 0
         self._setup, self._phase, self._folder = setup, phase, folder
         self._best, self._log = -1.0, ""
-        self._identity = identity(setup.spec, phase) | {"images": len(setup.data.labels)}
+        self._identity = identity(setup.spec, phase) | {
+            "images": len(setup.data.labels),
+            "images_sha256": setup.data.digest,
+        }
         self._optimiser = optimisers.make(setup.module, phase.recipe)
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=phase.recipe.label_smoothing)
 

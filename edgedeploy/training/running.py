@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from edgedeploy.errors import FileError
 from edgedeploy.training import checkpoints, teaching
 from edgedeploy.training.data import packed
 from edgedeploy.training.events import curves
-from edgedeploy.training.loop import Run, Setup, held_out_top1, measure_norms
-from edgedeploy.training.spec import RULE, STYLE, fine_tuning, identity, main_phase
+from edgedeploy.training.loop import BEST, Run, Setup, held_out_top1, measure_norms
+from edgedeploy.training.spec import (
+    RULE,
+    STYLE,
+    fine_tuning,
+    fine_tuning_name,
+    identity,
+    main_phase,
+)
 from edgedeploy.types import Variant
 from edgedeploy.zoo import native_weights, networks
 from edgedeploy.zoo.torch_module import NetworkModule, tensors
@@ -58,6 +66,7 @@ def train(
         UsageError: Too few images, a teacher that does not fit, or a training that diverged.
         MissingDependencyError: safetensors or tensorboard is not installed.
     """
+    _require_as_fine_tuned(spec, out)
     setup = _setup(images, spec, device or default_device(), clock_ns)
     tally = _Tally(
         step, setup.batches * (spec.recipe.epochs + spec.fine_tune * len(spec.resolutions))
@@ -77,6 +86,17 @@ def train(
 def default_device() -> torch.device:
     """Return the GPU that torch sees, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _require_as_fine_tuned(spec: TrainSpec, out: Path) -> None:
+    """Refuse to write what is not fine-tuned over what is."""
+    tuned = [r for r in spec.resolutions if (out / fine_tuning_name(r) / BEST).exists()]
+    if tuned and not spec.fine_tune:
+        raise FileError(
+            f"{out} holds a run that was fine-tuned at {', '.join(map(str, tuned))} pixels, "
+            "this one has no fine-tuning and would replace its weights",
+            fix="pass --fine-tune as before, or choose another folder with -o",
+        )
 
 
 class _Tally:
@@ -122,6 +142,8 @@ def _trained(
     run = Run(setup, phase, folder)
     resumed = run.resume()
     tally.skip(run.epoch * setup.batches)
+    if run.epoch == phase.recipe.epochs:
+        return run.best
     with curves(folder, next_epoch=run.epoch + 1 if resumed else 0) as add:
 
         def keep(record: EpochRecord) -> None:

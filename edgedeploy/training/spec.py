@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy.errors import UsageError
-from edgedeploy.files import sha256
+from edgedeploy.files import require_word, sha256
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.training.recipes import BEST
 from edgedeploy.types import Variant
@@ -74,7 +74,7 @@ class TrainSpec:
         tag: Last part of the files' names.
 
     Raises:
-        UsageError: There is no resolution, or a number is out of range.
+        UsageError: There is no resolution, a number is out of range, or the tag is no word.
     """
 
     family: Family
@@ -103,6 +103,7 @@ class TrainSpec:
                 f"the held-out share is {self.held_out}, it must lie between 0 and 1",
                 fix="pass a share such as 0.05",
             )
+        require_word(self.tag)
         for resolution in self.resolutions:
             Variant(self.family, self.alpha, resolution)
 
@@ -157,6 +158,11 @@ def main_phase(spec: TrainSpec) -> Phase:
     return Phase(name="main", recipe=spec.recipe, resolutions=spec.resolutions)
 
 
+def fine_tuning_name(resolution: int) -> str:
+    """Return the name of a fine-tuning, and of its folder in that of the run."""
+    return f"fine-tune-{resolution}"
+
+
 def fine_tuning(spec: TrainSpec, resolution: int) -> Phase:
     """Return the phase that goes on from the best epoch at one resolution, at a lower rate."""
     recipe = replace(
@@ -166,7 +172,7 @@ def fine_tuning(spec: TrainSpec, resolution: int) -> Phase:
         warmup_epochs=0.0,
     )
     return Phase(
-        name=f"fine-tune-{resolution}",
+        name=fine_tuning_name(resolution),
         recipe=recipe,
         resolutions=(resolution,),
         key=1000 * resolution,

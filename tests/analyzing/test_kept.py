@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgedeploy.analyzing import kept
-from edgedeploy.errors import FileError
+from edgedeploy.errors import EdgeDeployWarning, FileError
 from tests.analyzing.peaks_examples import HOST
 
 
@@ -47,3 +47,10 @@ def test_a_host_has_the_versions_of_what_is_installed() -> None:
     assert "numpy" in found.versions
     assert "3 threads" in found.words
     assert kept.this_host().threads >= 1
+
+
+def test_what_cannot_be_kept_is_told_and_holds_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    host = kept.this_host(threads=1)
+    with pytest.warns(EdgeDeployWarning, match="is not kept: .*; set XDG_CACHE_HOME to a folder"):
+        kept.write(kept.place(tmp_path / "file", "peaks", host), host, {})

@@ -125,3 +125,31 @@ def test_an_error_is_a_document_too(here: Path, capsys: pytest.CaptureFixture[st
     assert code == document["error"]["exit_code"] == 2
     assert "rank 11 was asked for, and a/conv has 1 to 8" in document["error"]["problem"]
     assert not Path("vgg_dac.onnx").exists()
+
+
+@pytest.mark.parametrize("option", [("--samples", "5"), ("--every", "i%2")])
+def test_a_choice_of_images_needs_images(
+    here: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    assert app.run(["convert", "vgg.onnx", "--rank", "3", *option]) == 2
+    assert f"{option[0]} is {option[1]}, and there are no images" in capsys.readouterr().err
+
+
+def test_what_no_conversion_wrote_is_not_written_over(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.onnx").write_text("keep")
+    saved(vgg(), Path("other.onnx"))
+    for name in ("mine.onnx", "other.onnx"):
+        before = Path(name).read_bytes()
+        assert app.run(["convert", "vgg.onnx", "--rank", "3", "-o", name]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"edgedeploy: {name} is there, and was not written by")
+        assert Path(name).read_bytes() == before
+    assert app.run(["convert", "vgg.onnx", "--rank", "3", "-o", "dac.onnx"]) == 0
+    assert app.run(["convert", "vgg.onnx", "--rank", "2", "-o", "dac.onnx"]) == 0
+
+
+def test_a_folder_is_no_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["convert", ".", "--rank", "3"]) == 6
+    assert "Is a directory" in capsys.readouterr().err

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +21,6 @@ from tests.converting.networks import saved, vgg
 from tests.models import save, stem
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgedeploy.profiling.records import ProfileRecord
 
 LONG = "x" * 300
@@ -90,7 +91,9 @@ def test_where_nothing_can_be_kept_nothing_is_measured(
     (here / "taken").write_text("mine")
     assert app.run(["profile", *QUICK, *argv, "-o", "taken"]) == 6
     said = capsys.readouterr().err
-    assert said.startswith("edgedeploy: taken cannot be written: File exists\n  fix: ")
+    assert said.startswith(
+        "edgedeploy: taken cannot be written: there is a file where a folder has to be\n"
+    )
     assert (here / "taken").read_text() == "mine"
 
 
@@ -159,3 +162,19 @@ def test_an_empty_argument_is_not_the_folder_that_one_is_in(
     assert app.run(argv) == 2
     place = len(argv)
     assert f"argument {place} is empty: edgedeploy {argv[0]}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+@pytest.mark.parametrize("argv", [["--version"], ["devices", "--json"]])
+def test_an_output_that_is_full_is_one_clear_error(argv: list[str]) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgedeploy", *argv],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 6
+    assert done.stderr.startswith("edgedeploy: the output cannot be written: No space left")
+    assert "Traceback" not in done.stderr

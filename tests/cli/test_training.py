@@ -76,3 +76,21 @@ def test_teacher_that_is_not_there_is_told_before_anything_is_trained(
     assert run([*TINY, "--teacher", "no.onnx"]) == 6
     assert "no.onnx cannot be read" in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_a_training_that_is_done_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*TINY, "-o", "mine"]) == 0
+    assert "trained already" not in capsys.readouterr().err
+    assert run([*TINY, "-o", "mine"]) == 0
+    assert "mine was trained already: its weights are written again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("--temperature", "--temperature is 3"), ("--soft-weight", "--soft-weight is 3")],
+)
+def test_numbers_for_a_teacher_need_one(
+    capsys: pytest.CaptureFixture[str], option: str, said: str
+) -> None:
+    assert run([*TINY, option, "3"]) == 2
+    assert f"{said}, and there is no teacher" in capsys.readouterr().err

@@ -131,10 +131,13 @@ def test_ranks_out_of_range_are_refused_with_both_values(tmp_path: Path) -> None
     model = saved(vgg(), tmp_path / "vgg.onnx")
     with pytest.raises(UsageError, match="rank 0 was asked for, and b/conv has 1 to 9") as said:
         dac.convert(model, rank("b/conv=0"))
-    assert said.value.fix == "pass ranks from 1 to that, for example --rank b/conv=9"
+    assert said.value.fix == "pass ranks that save something, for example --rank b/conv=5"
     with pytest.raises(UsageError, match="rank 9 was asked for, and a/conv has 1 to 8") as said:
         dac.convert(model, rank("9"))
-    assert said.value.fix.endswith("--rank 9,a/conv=8")
+    assert said.value.fix.endswith("--rank 4")
+    with pytest.raises(UsageError, match="rank 99 was asked for, and b/conv has 1 to 9") as said:
+        dac.convert(model, rank("3,a/conv=keep,b/conv=99"))
+    assert said.value.fix.endswith("--rank 3,a/conv=keep,b/conv=5")
 
 
 def test_an_unknown_layer_lists_those_there_are(tmp_path: Path) -> None:

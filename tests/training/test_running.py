@@ -177,6 +177,31 @@ def test_folder_of_a_run_on_other_images_is_refused(images: ImageSet, tmp_path: 
         train(images.every("i%2==0"), SPEC, tmp_path)
 
 
+def test_folder_of_a_run_on_as_many_other_images_is_refused(
+    images: ImageSet, tmp_path: Path
+) -> None:
+    train(images.every("i%2==0"), SPEC, tmp_path)
+    with pytest.raises(FileError, match="holds a run with images_sha256 = "):
+        train(images.every("i%2==1"), SPEC, tmp_path)
+
+
+def test_fine_tuned_weights_are_not_written_over_by_others(
+    images: ImageSet, tmp_path: Path
+) -> None:
+    (path,) = train(images, replace(SPEC, fine_tune=1, resolutions=(16,)), tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(FileError, match="was fine-tuned at 16 pixels"):
+        train(images, replace(SPEC, resolutions=(16,)), tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_a_training_that_is_done_adds_no_curves(images: ImageSet, tmp_path: Path) -> None:
+    train(images, SPEC, tmp_path)
+    there = sorted(path.name for path in tmp_path.iterdir())
+    train(images, SPEC, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == there
+
+
 def test_damaged_checkpoint_is_refused(images: ImageSet, tmp_path: Path) -> None:
     (tmp_path / "last.safetensors").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(FileError, match=r"last\.safetensors is no checkpoint that can be read"):
@@ -199,7 +224,7 @@ def test_unlabelled_images_are_refused(tmp_path: Path) -> None:
     "bad",
     [
         {"held_out": 1.0}, {"resolutions": ()}, {"resolutions": (16, 16)}, {"alpha": -1.0},
-        {"fine_tune": -1},
+        {"fine_tune": -1}, {"tag": "../x"}, {"tag": ""},
     ],
 )  # fmt: skip
 def test_impossible_training_is_refused(bad: dict[str, Any]) -> None:
