@@ -77,7 +77,7 @@ def test_networks_that_are_not_trained_are_named_with_their_commands(
     script: Any, shipped: Any
 ) -> None:
     text = script.sections(shipped, None, None)["counted"].text
-    for name in ("mobilenet_v1_1.00", "mobilenet_v2_0.35"):
+    for name in ("mobilenet_v1_1.00", "mobilenet_v2_0.50"):
         assert f"    python benchmarks/zoo.py cifar10-jpeg.zip --only {name}\n" in text
     assert "--only mobilenet_v1_0.25" not in text
 
