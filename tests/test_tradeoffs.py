@@ -146,9 +146,12 @@ def test_what_was_not_measured_says_the_command_and_the_reason(script: Any, tmp_
         energy_mj_per_inference=None, power=None, power_reason="no sensor: none here",
     )  # fmt: skip
     text = script.measured.section([record]).text
-    assert "Not measured: `edgedeploy profile -o profiles`, on a machine with a power" in text
+    assert (
+        "Not measured: `edgedeploy profile --duration 3 -o profiles`, on a machine with a power"
+        in text
+    )
     assert "no sensor: none here" in text
-    assert "Not measured: `edgedeploy profile --scenario offline -o profiles`." in text
+    assert "--scenario offline --duration 3 -o profiles`." in text
 
 
 def test_steps_of_the_offline_scenario_are_drawn_by_image(script: Any, tmp_path: Path) -> None:
