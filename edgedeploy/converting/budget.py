@@ -110,14 +110,17 @@ def _price(layer: Layer, gain: float, rank: int | None, lower: int) -> float:
 def _loss(layer: Layer, gain: float, rank: int | None) -> float:
     """Return how much worse the network is expected to be for one layer at a rank.
 
-    For small errors that is (gain · error)². It grows without bounds as a layer loses all it says:
-    ranks then stay balanced, where a plain sum of squares gives some layers up for others.
+    For small errors that is gain · error². It grows without bounds as a layer loses all it says:
+    ranks then stay balanced, where a plain sum of squares gives some layers up for others. The
+    gain of a layer is measured with all others whole, and tells less of it the more of them are
+    decomposed as well: squared, as that of the layer alone would be, it gave layers with a small
+    one up (docs/dac.md has the figures).
 
     Source:
         Zhang, Zou, He and Sun 2015, "Accelerating Very Deep Convolutional Networks for
         Classification and Detection", section 2.4: the product of the energies that are kept.
     """
-    return float(-(gain**2) * math.log1p(-(layer.weight_error(rank) ** 2)))
+    return float(-gain * math.log1p(-(layer.weight_error(rank) ** 2)))
 
 
 def _saved(layer: Layer, rank: int | None, lower: int) -> int:

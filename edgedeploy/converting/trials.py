@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgedeploy.converting.layers import Layer
     from edgedeploy.types import Array
 
-STANDS_OUT = 2.0
+STANDS_OUT = 4.0
 """How many times the median gain makes a first layer one to spare."""
 
 _DIGITS = 3  # of a gain: choices must not hang on the last bits of a sum
