@@ -159,7 +159,10 @@ def test_steps_of_the_offline_scenario_are_drawn_by_image(script: Any, tmp_path:
     record = _measured(
         tmp_path, "mobilenet_v1_0.25_64_cifar10", 0.5, 0.81,
         scenario="offline",
-        steps=[{**step, "batch": 1, "p50_ms": 2.0}, {**step, "batch": 8, "p50_ms": 8.0}],
+        scenario_results={
+            "batch": 1,
+            "steps": [{**step, "batch": 1, "p50_ms": 2.0}, {**step, "batch": 8, "p50_ms": 8.0}],
+        },
     )  # fmt: skip
     found = script.measured.section([record])
     (plot,) = found.plots
