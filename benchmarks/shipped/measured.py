@@ -143,7 +143,11 @@ def _batches(offline: Sequence[ProfileRecord]) -> Section:
     rows: list[list[str | None]] = []
     known = [record for record in offline if record.level != "invalid"]
     for record in known:
-        steps = [step for step in record.document["scenario_results"]["steps"] if step["p50_ms"] is not None]
+        steps = [
+            step
+            for step in record.document["scenario_results"]["steps"]
+            if step["p50_ms"] is not None
+        ]
         times = [Point(step["batch"], step["p50_ms"] / step["batch"]) for step in steps]
         name = f"{record.model.removesuffix('_cifar10')} {_group(record)}"
         series[name] = [point._replace(is_hollow=record.level != "measured") for point in times]
