@@ -149,7 +149,7 @@ def _batches(offline: Sequence[ProfileRecord]) -> Section:
             if step["p50_ms"] is not None
         ]
         times = [Point(step["batch"], step["p50_ms"] / step["batch"]) for step in steps]
-        name = f"{record.model.removesuffix('_cifar10')} {_group(record)}"
+        name = f"{_label(record)} {_group(record)}"
         series[name] = [point._replace(is_hollow=record.level != "measured") for point in times]
         rows += [
             [
