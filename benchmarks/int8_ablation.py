@@ -23,17 +23,18 @@ from peers.inputs import CALIBRATE, EVALUATE, models, tensors
 from edgedeploy import preparing
 from edgedeploy.calibration import measuring
 from edgedeploy.calibration.recipe import CORRECT_BIAS, EQUALISE, ROUND
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.images import open_images
 from edgedeploy.meters import cpu
 from edgedeploy.runtime.cpu import physical_cores
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edgedeploy.calibration_values import Calibration
     from edgedeploy.images import ImageSet
-    from edgedeploy.types import Array, Calibration, OnnxModel
+    from edgedeploy.types import Array, OnnxModel
 
 
 @dataclass(frozen=True, slots=True)

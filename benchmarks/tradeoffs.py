@@ -54,7 +54,7 @@ def sections(
 
 
 def _untrained(models: Sequence[Shipped], names: Sequence[str]) -> list[str]:
-    there = {f"{model.variant.family.value}_{model.variant.alpha:.2f}" for model in models}
+    there = {model.variant.width_name for model in models}
     return [name for name in names if name not in there]
 
 

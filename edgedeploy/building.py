@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy import advice, artifact, backends, compiling, model_file, readiness
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.errors import (
     ArtifactError,
     UnknownNameError,
@@ -18,7 +19,7 @@ from edgedeploy.errors import (
 )
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.runtime import trt_options
-from edgedeploy.types import Precision, QdqStyle, no_steps
+from edgedeploy.types import Precision, no_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 
     from edgedeploy.advice import Advice
     from edgedeploy.backends.base import Backend
+    from edgedeploy.calibration_values import Calibration
     from edgedeploy.devices import Device, JetPack
     from edgedeploy.meters.cpu import Cpu
-    from edgedeploy.types import BuildSpec, Calibration, OnnxModel, Steps
+    from edgedeploy.types import BuildSpec, OnnxModel, Steps
 
 # What `BuildSpec.x86` may be.
 X86 = ("any", "vnni")

@@ -16,8 +16,9 @@ from edgedeploy.types import Precision, no_steps
 
 if TYPE_CHECKING:
     from edgedeploy.backends.base import Backend
+    from edgedeploy.calibration_values import Calibration
     from edgedeploy.source_forms import SourceForm
-    from edgedeploy.types import BuildSpec, Built, Calibration, OnnxModel, Steps
+    from edgedeploy.types import BuildSpec, Built, OnnxModel, Steps
 
 _log = logging.getLogger(__name__)
 

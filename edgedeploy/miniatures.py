@@ -14,8 +14,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgedeploy import backends
+from edgedeploy.calibration_values import TensorRange
 from edgedeploy.runtime.manifest import Manifest, TensorInfo
-from edgedeploy.types import BuildSpec, Precision, TensorRange
+from edgedeploy.types import BuildSpec, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

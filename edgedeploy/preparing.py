@@ -6,15 +6,16 @@ import logging
 from typing import TYPE_CHECKING
 
 from edgedeploy import model_file, trt_cache
+from edgedeploy.calibration_values import QdqStyle, correction_style
 from edgedeploy.errors import UsageError
-from edgedeploy.types import QdqStyle, correction_style
 
 if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
 
+    from edgedeploy.calibration_values import Calibration
     from edgedeploy.source_forms import SourceForm
-    from edgedeploy.types import Calibration, OnnxModel
+    from edgedeploy.types import OnnxModel
 
 _SHOWN = 3
 

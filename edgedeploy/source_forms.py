@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedeploy.types import Precision, QdqStyle
+from edgedeploy.calibration_values import QdqStyle
+from edgedeploy.types import Precision
 
 if TYPE_CHECKING:
     from edgedeploy.runtime.trt_dialects import Dialect

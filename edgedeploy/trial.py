@@ -15,8 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgedeploy import artifact, backends
 from edgedeploy.advice import Gain
+from edgedeploy.calibration_values import TensorRange
 from edgedeploy.runtime.runtime import Runtime
-from edgedeploy.types import BuildSpec, Precision, TensorRange
+from edgedeploy.types import BuildSpec, Precision
 from edgedeploy.worker import timing
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edgedeploy.types import TensorRange
+    from edgedeploy.calibration_values import TensorRange
 
 ALGORITHMS = ("EntropyCalibration", "EntropyCalibration2", "LegacyCalibration", "MinMaxCalibration")
 DEFAULT_VERSION, DEFAULT_ALGORITHM = "8201", "EntropyCalibration2"

@@ -9,11 +9,12 @@ import onnx_ir as ir
 
 from edgedeploy.calibration.observing import observe_extremes
 from edgedeploy.calibration.ranges import whole_range
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.exporting.network import emit
 from edgedeploy.graph.float16 import to_float16
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.tensors import activations
-from edgedeploy.types import Family, Precision, QdqStyle
+from edgedeploy.types import Family, Precision
 from edgedeploy.zoo import networks, random_weights
 from edgedeploy.zoo.rows import Activation, Padding, Style
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     import onnx
 
-    from edgedeploy.types import Array, TensorRange
+    from edgedeploy.calibration_values import TensorRange
+    from edgedeploy.types import Array
 
 STYLE = Style(activation=Activation.RELU6, padding=Padding.SYMMETRIC, eps=1e-5)
 CLASSES = 10

@@ -12,12 +12,13 @@ import pytest
 
 from edgedeploy import artifact, backends, building, devices, model_file, preparing
 from edgedeploy.calibration import files as calibrations
+from edgedeploy.calibration_values import Calibration, Correction, QdqStyle, TensorRange
 from edgedeploy.errors import BuildError, FileError, UnknownNameError, UnsupportedError, UsageError
 from edgedeploy.graph.tensors import activations
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.runtime.runtime import Runtime
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import BuildSpec, Calibration, Correction, Precision, QdqStyle, TensorRange
+from edgedeploy.types import BuildSpec, Precision
 from tests.graph.networks import block, ranges
 from tests.models import save, stem
 

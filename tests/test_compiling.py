@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgedeploy import compiling, model_file
+from edgedeploy.calibration_values import Calibration, QdqStyle, TensorRange
 from edgedeploy.errors import BuildError
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.runtime.trt_options import TrtOptions
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import (
-    BuildSpec,
-    Built,
-    Calibration,
-    Precision,
-    QdqStyle,
-    TensorRange,
-    no_steps,
-)
+from edgedeploy.types import BuildSpec, Built, Precision, no_steps
 from tests.models import save, stem
 
 if TYPE_CHECKING:

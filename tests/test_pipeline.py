@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgedeploy.types import Calibration
+    from edgedeploy.calibration_values import Calibration
 
 HINTS = ModelHints(preprocessing=Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3))
 

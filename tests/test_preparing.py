@@ -13,6 +13,7 @@ from onnx import TensorProto
 
 from edgedeploy import model_file, preparing, trt_cache
 from edgedeploy.calibration import files
+from edgedeploy.calibration_values import Correction, QdqStyle
 from edgedeploy.errors import BuildError, UnknownNameError, UsageError
 from edgedeploy.graph.bias import takes_bias
 from edgedeploy.graph.constants import array_of
@@ -24,7 +25,7 @@ from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime import trt_dialects
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.source_forms import SourceForm, trt_form
-from edgedeploy.types import PUBLISHED, Correction, Family, Precision, QdqStyle
+from edgedeploy.types import PUBLISHED, Family, Precision
 from tests.calibration.samples import calibration, left_float
 from tests.graph.networks import run
 from tests.models import save
@@ -33,7 +34,8 @@ from tests.prepared_sources import images, mobilenet, ranges
 if TYPE_CHECKING:
     from typing import Any
 
-    from edgedeploy.types import Calibration, OnnxModel
+    from edgedeploy.calibration_values import Calibration
+    from edgedeploy.types import OnnxModel
 
 _RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3)
 FAMILIES = [family.value for family in PUBLISHED]

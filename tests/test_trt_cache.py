@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgedeploy.calibration_values import TensorRange
 from edgedeploy.errors import FileError, UnknownNameError, UsageError
 from edgedeploy.trt_cache import (
     TrtCache,
@@ -20,7 +21,6 @@ from edgedeploy.trt_cache import (
     scale_of,
     write,
 )
-from edgedeploy.types import TensorRange
 from tests.calibration.samples import NAMES, SCALES
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ def test_the_grid_is_the_papers(zoo: Any) -> None:
 def test_what_is_in_the_models_folder_is_marked_as_shipped(zoo: Any) -> None:
     names = [path.stem for path in (ROOT / "models").glob("*_cifar10.onnx")]
     variants = [variant for variant in map(Variant.from_name, names) if variant is not None]
-    there = {f"{variant.family.value}_{variant.alpha:.2f}" for variant in variants}
+    there = {variant.width_name for variant in variants}
     assert there <= {row.name for row in zoo.GRID if row.ships}
 
 

@@ -13,11 +13,12 @@ import numpy as np
 from edgedeploy import pipeline, preparing
 from edgedeploy.calibration import files as calibrations
 from edgedeploy.calibration import measuring
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.files import write_atomically
 from edgedeploy.meters import cpu
 from edgedeploy.runtime.runtime import Runtime
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import BuildSpec, Precision, QdqStyle
+from edgedeploy.types import BuildSpec, Precision
 from peers import making, running
 from peers.inputs import CALIBRATE, EVALUATE, hints, tensors
 from peers.scores import Score, score

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import openvino as ov
 from openvino.passes import ConstantFolding, Manager
 
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.errors import BuildError
 from edgedeploy.runtime.openvino import float_type
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import Built, Precision, QdqStyle, Steps, no_steps
+from edgedeploy.types import Built, Precision, Steps, no_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,10 +11,11 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto
 
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.errors import BuildError
 from edgedeploy.runtime.ort import KEEP_FLOATS
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import Built, Precision, QdqStyle, Steps, no_steps
+from edgedeploy.types import Built, Precision, Steps, no_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

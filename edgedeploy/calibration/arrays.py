@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from edgedeploy.types import Correction
+from edgedeploy.calibration_values import Correction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgedeploy.types import Array, Calibration
+    from edgedeploy.calibration_values import Calibration
+    from edgedeploy.types import Array
 
 LARGEST_BYTES = 1 << 30
 STYLES = ("s8", "u8", "u8-vnni")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgedeploy.calibration.answers import scores
+from edgedeploy.calibration_values import Spending
 from edgedeploy.graph.placement import place
 from edgedeploy.graph.qdq import quantise
-from edgedeploy.types import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from edgedeploy.calibration.answers import Exam
     from edgedeploy.calibration.feeding import Feed
-    from edgedeploy.types import Array, Correction, QdqStyle, TensorRange
+    from edgedeploy.calibration_values import Correction, QdqStyle, TensorRange
+    from edgedeploy.types import Array
 
 RANKED_ON = 64
 _DIGITS = 6  # of a harm: more are noise

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from edgedeploy import model_file
 from edgedeploy.calibration.arrays import STYLES
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.errors import FileError
 from edgedeploy.graph.constants import array_of
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
@@ -17,12 +18,12 @@ from edgedeploy.graph.placement import is_weighted, output_axis, place
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
 from edgedeploy.graph.widen import widen
-from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from edgedeploy.types import Calibration, Correction, OnnxModel
+    from edgedeploy.calibration_values import Calibration, Correction
+    from edgedeploy.types import OnnxModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import numpy as np
 from edgedeploy.calibration import arrays
 
 if TYPE_CHECKING:
-    from edgedeploy.types import Calibration, TensorRange
+    from edgedeploy.calibration_values import Calibration, TensorRange
 
 _PROVENANCE = (
     "model_sha256",

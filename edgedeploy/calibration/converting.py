@@ -10,11 +10,11 @@ import onnx_ir as ir
 
 from edgedeploy import model_file, preparing, trt_cache
 from edgedeploy.calibration import checking
+from edgedeploy.calibration_values import Calibration, QdqStyle, TensorRange
 from edgedeploy.errors import FileError, UsageError
 from edgedeploy.files import write_together
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import is_never_negative
-from edgedeploy.types import Calibration, QdqStyle, TensorRange
 
 if TYPE_CHECKING:
     from pathlib import Path

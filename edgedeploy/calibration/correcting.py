@@ -18,6 +18,7 @@ from edgedeploy.calibration.patches import (
 )
 from edgedeploy.calibration.rounding import round_weights
 from edgedeploy.calibration.segments import Segments
+from edgedeploy.calibration_values import Correction, QdqStyle
 from edgedeploy.graph.bias import bias_of, takes_bias
 from edgedeploy.graph.constants import array_of
 from edgedeploy.graph.encoding import (
@@ -28,14 +29,14 @@ from edgedeploy.graph.encoding import (
 )
 from edgedeploy.graph.placement import behind_activation, is_weighted, output_axis, place
 from edgedeploy.graph.qdq import quantise_activations
-from edgedeploy.types import Correction, QdqStyle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     import onnx_ir as ir
 
-    from edgedeploy.types import Array, TensorRange
+    from edgedeploy.calibration_values import TensorRange
+    from edgedeploy.types import Array
 
 _LEAST_SHARE = 0.2
 

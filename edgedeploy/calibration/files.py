@@ -15,15 +15,16 @@ import numpy as np
 
 from edgedeploy.calibration import arrays, spendings
 from edgedeploy.calibration.values import check_count, check_number, check_text, check_texts
+from edgedeploy.calibration_values import Calibration, TensorRange
 from edgedeploy.errors import FileError
 from edgedeploy.files import write_together
 from edgedeploy.runtime.manifest import format_preprocessing, parse_preprocessing
-from edgedeploy.types import Calibration, TensorRange
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgedeploy.types import Array, Correction, OnnxModel
+    from edgedeploy.calibration_values import Correction
+    from edgedeploy.types import Array, OnnxModel
 
 SCHEMA = "edgedeploy.calibration/2"
 _WITHOUT_ARRAYS = "edgedeploy.calibration/1"  # and with numbers in the digits of float32

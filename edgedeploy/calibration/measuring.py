@@ -14,11 +14,11 @@ from edgedeploy.calibration.feeding import Feed
 from edgedeploy.calibration.ranges import AUTO, METHODS
 from edgedeploy.calibration.recipe import STEPS, Budget, check_steps, follow
 from edgedeploy.calibration.spendings import LARGEST_DROP
+from edgedeploy.calibration_values import Calibration
 from edgedeploy.errors import UnknownNameError, UsageError
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.widen import widen
-from edgedeploy.types import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

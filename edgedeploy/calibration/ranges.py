@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedeploy.calibration import entropy, percentile, squared_error
+from edgedeploy.calibration_values import QdqStyle, TensorRange
 from edgedeploy.errors import UnknownNameError
-from edgedeploy.types import QdqStyle, TensorRange
 
 if TYPE_CHECKING:
     from edgedeploy.calibration.channels import Channels

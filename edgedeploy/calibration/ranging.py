@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from edgedeploy.types import Array, TensorRange
+    from edgedeploy.calibration_values import TensorRange
+    from edgedeploy.types import Array
 
 
 def measure_ranges(

@@ -22,10 +22,10 @@ from edgedeploy.calibration.correcting import Means, correct
 from edgedeploy.calibration.equalising import choose_scales
 from edgedeploy.calibration.layers import observe_channels
 from edgedeploy.calibration.ranging import measure_ranges
+from edgedeploy.calibration_values import QdqStyle, correction_style
 from edgedeploy.errors import UnknownNameError
 from edgedeploy.graph.equalise import equalise, links
 from edgedeploy.graph.placement import behind_activation, is_weighted
-from edgedeploy.types import QdqStyle, correction_style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgedeploy.calibration.feeding import Feed
-    from edgedeploy.types import Array, Correction, Spending, TensorRange
+    from edgedeploy.calibration_values import Correction, Spending, TensorRange
+    from edgedeploy.types import Array
 
 EQUALISE, ROUND, CORRECT_BIAS = STEPS = ("equalise", "round", "correct-bias")
 _STYLES = ((QdqStyle.U8, "any"), (QdqStyle.U8, "vnni"), (QdqStyle.S8, "any"))
@@ -41,7 +42,7 @@ _STYLES = ((QdqStyle.U8, "any"), (QdqStyle.U8, "vnni"), (QdqStyle.S8, "any"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What `follow` found; see `edgedeploy.types.Calibration` for the fields."""
+    """What `follow` found; see `edgedeploy.calibration_values.Calibration` for the fields."""
 
     ranges: Mapping[str, TensorRange]
     equalisation: Mapping[str, Array]
@@ -54,7 +55,7 @@ class Budget:
     """What INT8 may lose.
 
     Attributes:
-        max_drop: In points of top-1, above 0; see `edgedeploy.types.Spending`.
+        max_drop: In points of top-1, above 0; see `edgedeploy.calibration_values.Spending`.
         softmax: Whether the network's outputs are probabilities.
     """
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedeploy.calibration.arrays import STYLES
 from edgedeploy.calibration.values import check_count, check_number, check_text
-from edgedeploy.types import Spending
+from edgedeploy.calibration_values import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedeploy.calibration.histogram import BINS
-from edgedeploy.types import QdqStyle
+from edgedeploy.calibration_values import QdqStyle
 
 if TYPE_CHECKING:
     from edgedeploy.calibration.channels import Channels

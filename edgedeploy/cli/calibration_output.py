@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedeploy.calibration.comparing import Difference
+    from edgedeploy.calibration_values import Calibration, Spending, TensorRange
     from edgedeploy.pipeline import FloatCost
-    from edgedeploy.types import Calibration, Spending, TensorRange
 
 _UNKNOWN = "not known"
 _FEW = 4

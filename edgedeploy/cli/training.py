@@ -84,7 +84,7 @@ def train(
     from edgedeploy.images import open_images
     from edgedeploy.training import recipes
     from edgedeploy.training.spec import TrainSpec
-    from edgedeploy.types import Family
+    from edgedeploy.types import Family, Variant
 
     spec = TrainSpec(
         family=Family.parse(family),
@@ -99,7 +99,8 @@ def train(
         seed=seed,
         tag=tag,
     )
-    folder = out or Path("runs", f"{family}_{alpha:.2f}_{tag}")
+    width = Variant(spec.family, spec.alpha, max(spec.resolutions)).width_name
+    folder = out or Path("runs", f"{width}_{tag}")
     with needs("torch", extra="train"):
         import torch
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.graph.bias import correct_bias
 from edgedeploy.graph.constants import array_of, replace_constant
 from edgedeploy.graph.encoding import SMALLEST_SCALE, encode_weight, weight_scale
@@ -18,12 +19,12 @@ from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.placement import is_weighted, output_axis
 from edgedeploy.graph.qdq import check_corrections
 from edgedeploy.graph.widen import widen
-from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from edgedeploy.types import Array, Calibration
+    from edgedeploy.calibration_values import Calibration
+    from edgedeploy.types import Array
 
 
 def to_corrected_float(model: ir.Model, calibration: Calibration) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edgedeploy.types import Array, QdqStyle, TensorRange
+from edgedeploy.calibration_values import QdqStyle, TensorRange
+
+if TYPE_CHECKING:
+    from edgedeploy.types import Array
 
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 LARGEST_HALF = float(np.finfo(np.float16).max)

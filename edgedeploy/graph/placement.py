@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.graph.constants import array_of, scalar_of
-from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

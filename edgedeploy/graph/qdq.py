@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.errors import BuildError
 from edgedeploy.graph.bias import bias_of, correct_bias, takes_bias
 from edgedeploy.graph.constants import array_of, opset, sort_constants
@@ -23,14 +24,13 @@ from edgedeploy.graph.encoding import (
 )
 from edgedeploy.graph.pairs import dequantise_constant, insert_pair, quantise_weights_in_graph
 from edgedeploy.graph.placement import Placement, is_weighted, output_axis, place
-from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     import onnx_ir as ir
 
-    from edgedeploy.types import Correction, TensorRange
+    from edgedeploy.calibration_values import Correction, TensorRange
 
 _SHOWN = 3
 

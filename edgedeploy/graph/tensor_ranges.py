@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from edgedeploy.calibration_values import TensorRange
 from edgedeploy.graph.constants import array_of, scalar_of
 from edgedeploy.graph.placement import MOVES, POOLS
-from edgedeploy.types import TensorRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

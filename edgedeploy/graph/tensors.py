@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.graph.constants import scalar_of
 from edgedeploy.graph.placement import place
-from edgedeploy.types import QdqStyle
 
 if TYPE_CHECKING:
     import onnx_ir as ir

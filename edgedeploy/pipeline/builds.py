@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from edgedeploy.calibration_values import Calibration
     from edgedeploy.devices import Device, JetPack
     from edgedeploy.model_file import ModelHints
-    from edgedeploy.types import Calibration, OnnxModel, Steps
+    from edgedeploy.types import OnnxModel, Steps
 
 _log = logging.getLogger(__name__)
 

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 
 from edgedeploy import building, model_file, picture_form, trial
 from edgedeploy.calibration import files as calibrations
+from edgedeploy.calibration_values import QdqStyle, correction_style
 from edgedeploy.errors import FileError
 from edgedeploy.files import require_writable
 from edgedeploy.meters import cpu
-from edgedeploy.types import BuildSpec, Precision, QdqStyle, correction_style
+from edgedeploy.types import BuildSpec, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from edgedeploy.calibration_values import Calibration
     from edgedeploy.images import ImageSet
     from edgedeploy.model_file import ModelHints
-    from edgedeploy.types import Calibration
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from edgedeploy.errors import FileError
 from edgedeploy.training import checkpoints, teaching
 from edgedeploy.training.data import packed
 from edgedeploy.training.events import curves
+from edgedeploy.training.locking import alone
 from edgedeploy.training.loop import BEST, Run, Setup, held_out_top1, measure_norms
 from edgedeploy.training.spec import (
     RULE,
@@ -62,24 +64,26 @@ def train(
         resolution on training images.
 
     Raises:
-        FileError: ``out`` holds another run, or is damaged; or the teacher cannot be read.
+        FileError: ``out`` holds another run, another training writes there, or it is damaged; or
+            the teacher cannot be read.
         UsageError: Too few images, a teacher that does not fit, or a training that diverged.
-        MissingDependencyError: safetensors or tensorboard is not installed.
+        MissingDependencyError: safetensors, tensorboard or filelock is not installed.
     """
     _require_as_fine_tuned(spec, out)
     setup = _setup(images, spec, device or default_device(), clock_ns)
     tally = _Tally(
         step, setup.batches * (spec.recipe.epochs + spec.fine_tune * len(spec.resolutions))
     )
-    best = _trained(setup, main_phase(spec), out, start=None, tally=tally, epoch_done=epoch_done)
-    paths = []
-    for resolution in spec.resolutions:
-        chosen = best
-        if spec.fine_tune:
-            phase = fine_tuning(spec, resolution)
-            folder = out / phase.name
-            chosen = _trained(setup, phase, folder, start=best, tally=tally, epoch_done=epoch_done)
-        paths.append(_write(setup, resolution, chosen, images, out))
+    trained = partial(_trained, setup, tally=tally, epoch_done=epoch_done)
+    with alone(out):
+        best = trained(main_phase(spec), out, start=None)
+        paths = []
+        for resolution in spec.resolutions:
+            chosen = best
+            if spec.fine_tune:
+                phase = fine_tuning(spec, resolution)
+                chosen = trained(phase, out / phase.name, start=best)
+            paths.append(_write(setup, resolution, chosen, images, out))
     return tuple(paths)
 
 

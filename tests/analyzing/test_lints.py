@@ -9,12 +9,13 @@ import pytest
 from edgedeploy import miniatures
 from edgedeploy.analyzing import counting, lints, prices
 from edgedeploy.analyzing.prices import Price, Prices
+from edgedeploy.calibration_values import QdqStyle, TensorRange
 from edgedeploy.exporting.network import emit as emit_mobilenet
 from edgedeploy.graph import cost, operations
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.tensors import activations
 from edgedeploy.model_file import ModelHints
-from edgedeploy.types import Family, QdqStyle, TensorRange
+from edgedeploy.types import Family
 from edgedeploy.zoo import networks, presets, random_weights
 from tests.analyzing import published
 from tests.analyzing.small_graphs import Nodes, counted

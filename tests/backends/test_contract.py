@@ -17,6 +17,7 @@ from onnx.reference import ReferenceEvaluator
 from edgedeploy import Runtime, backends, building, model_file
 from edgedeploy.calibration.observing import observe_extremes
 from edgedeploy.calibration.ranges import whole_range
+from edgedeploy.calibration_values import Calibration
 from edgedeploy.errors import (
     ArtifactError,
     BuildError,
@@ -28,7 +29,7 @@ from edgedeploy.errors import (
 from edgedeploy.graph.tensors import activations
 from edgedeploy.runtime import manifest as manifests
 from edgedeploy.runtime.preprocessing import Preprocessing
-from edgedeploy.types import BuildSpec, Calibration, Precision
+from edgedeploy.types import BuildSpec, Precision
 from tests.models import save, stem
 
 if TYPE_CHECKING:

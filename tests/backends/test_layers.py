@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgedeploy import backends
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.graph.integers import layers
 from edgedeploy.runtime import cuda_memory
-from edgedeploy.types import PUBLISHED, BuildSpec, Family, Precision, QdqStyle
+from edgedeploy.types import PUBLISHED, BuildSpec, Family, Precision
 from tests.models import save
 from tests.prepared_sources import mobilenet, prepared
 

@@ -10,10 +10,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.errors import BuildError, MissingDependencyError, UsageError
 from edgedeploy.runtime import cuda_memory, trt_api, trt_build, trt_dialects
 from edgedeploy.runtime.trt_options import TrtOptions
-from edgedeploy.types import BuildSpec, Built, Family, Precision, QdqStyle
+from edgedeploy.types import BuildSpec, Built, Family, Precision
 from tests.models import save, stem
 from tests.prepared_sources import mobilenet, prepared
 

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.errors import UnsupportedError, UsageError
 from edgedeploy.runtime import cuda_memory
 from edgedeploy.runtime.trt_options import TrtOptions
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import BuildSpec, Precision, QdqStyle
+from edgedeploy.types import BuildSpec, Precision
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = """

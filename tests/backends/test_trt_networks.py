@@ -10,11 +10,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgedeploy import model_file, preparing, trt_cache
+from edgedeploy.calibration_values import Calibration
 from edgedeploy.errors import BuildError, UnsupportedError
 from edgedeploy.runtime import trt_api, trt_dialects
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.runtime.trt_options import TrtOptions
-from edgedeploy.types import PUBLISHED, BuildSpec, Built, Calibration, Family, Precision
+from edgedeploy.types import PUBLISHED, BuildSpec, Built, Family, Precision
 from tests.models import save
 from tests.prepared_sources import mobilenet, ranges
 

@@ -10,11 +10,11 @@ import onnxruntime as ort
 from onnx import helper
 
 from edgedeploy.calibration.correcting import Means
+from edgedeploy.calibration_values import TensorRange
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.placement import behind_activation, is_weighted
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
-from edgedeploy.types import TensorRange
 from tests.graph.networks import block, mixed, pictures
 
 if TYPE_CHECKING:

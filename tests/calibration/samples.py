@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from edgedeploy.calibration import arrays
+from edgedeploy.calibration_values import Calibration, Correction, Spending, TensorRange
 from edgedeploy.runtime.preprocessing import Preprocessing
-from edgedeploy.types import Array, Calibration, Correction, Spending, TensorRange
+
+if TYPE_CHECKING:
+    from edgedeploy.types import Array
 
 NAMES = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\n"), min_size=1, max_size=12

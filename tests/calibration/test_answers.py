@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edgedeploy.calibration.answers import Exam, scores
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.graph.qdq import quantise
-from edgedeploy.types import QdqStyle
 from tests.calibration.networks import prepared, seen_ranges
 from tests.graph.networks import pictures, run
 

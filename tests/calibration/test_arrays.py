@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from edgedeploy.calibration import arrays
-from edgedeploy.types import Correction
+from edgedeploy.calibration_values import Correction
 from tests.calibration.samples import calibration, with_arrays
 
 if TYPE_CHECKING:
-    from edgedeploy.types import Calibration
+    from edgedeploy.calibration_values import Calibration
 
 
 def _packed(made: Calibration) -> bytes:

@@ -14,10 +14,10 @@ from edgedeploy.calibration.answers import Exam, scores
 from edgedeploy.calibration.budget import Candidate, Corrected, keep_within
 from edgedeploy.calibration.feeding import Feed
 from edgedeploy.calibration.measuring import measure
+from edgedeploy.calibration_values import Correction, QdqStyle
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.images import open_images
 from edgedeploy.runtime.preprocessing import Preprocessing
-from edgedeploy.types import Correction, QdqStyle
 from tests.calibration.networks import layers, prepared, seen_ranges
 from tests.calibration.ruined import RUINED, colours, ruined
 

@@ -8,18 +8,19 @@ import pytest
 
 from edgedeploy import model_file
 from edgedeploy.calibration.checking import check, examine, network
+from edgedeploy.calibration_values import Correction
 from edgedeploy.errors import FileError
 from edgedeploy.graph.tensors import activations
 from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime.preprocessing import Preprocessing
-from edgedeploy.types import Correction
 from tests.calibration.samples import calibration, left_float
 from tests.graph.networks import block, ranges
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgedeploy.types import Calibration, OnnxModel
+    from edgedeploy.calibration_values import Calibration
+    from edgedeploy.types import OnnxModel
 
 _RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgedeploy.calibration.comparing import compare
-from edgedeploy.types import TensorRange
+from edgedeploy.calibration_values import TensorRange
 from tests.calibration.samples import calibration, left_float, with_arrays
 
 

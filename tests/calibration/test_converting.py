@@ -22,6 +22,7 @@ from edgedeploy.calibration.converting import (
     to_trt_cache,
 )
 from edgedeploy.calibration.measuring import measure
+from edgedeploy.calibration_values import Correction, QdqStyle, TensorRange
 from edgedeploy.errors import FileError, UnknownNameError, UsageError
 from edgedeploy.graph.encoding import encode_range
 from edgedeploy.graph.qdq import quantise
@@ -31,7 +32,6 @@ from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime.preprocessing import Preprocessing
 from edgedeploy.source_forms import SourceForm
 from edgedeploy.trt_cache import scale_of
-from edgedeploy.types import Correction, QdqStyle, TensorRange
 from tests.calibration.networks import FORMS
 from tests.calibration.samples import SCALES, calibration, left_float
 from tests.graph.networks import block
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edgedeploy.types import Calibration, OnnxModel
+    from edgedeploy.calibration_values import Calibration
+    from edgedeploy.types import OnnxModel
 
 _RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3)
 _NORMAL = float(np.finfo(np.float32).tiny)

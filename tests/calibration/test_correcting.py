@@ -8,10 +8,10 @@ import onnx_ir as ir
 import pytest
 
 from edgedeploy.calibration.correcting import correct
+from edgedeploy.calibration_values import Correction, QdqStyle, TensorRange
 from edgedeploy.graph.bias import takes_bias
 from edgedeploy.graph.constants import array_of
 from edgedeploy.graph.qdq import quantise
-from edgedeploy.types import Correction, QdqStyle, TensorRange
 from tests.calibration.networks import (
     FORMS,
     batches,

@@ -13,10 +13,10 @@ from edgedeploy.calibration.equalising import (
     noise,
 )
 from edgedeploy.calibration.layers import Channels, observe_channels
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.graph.constants import array_of, replace_constant
 from edgedeploy.graph.equalise import equalise, links
 from edgedeploy.graph.qdq import quantise
-from edgedeploy.types import QdqStyle
 from tests.calibration.networks import FORMS, batches, prepared, seen_ranges, tensors
 from tests.graph.networks import producers
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 
 from edgedeploy.calibration.files import SCHEMA, check, read, write
+from edgedeploy.calibration_values import Calibration, TensorRange
 from edgedeploy.errors import FileError
 from edgedeploy.files import sha256
-from edgedeploy.types import Calibration, OnnxModel, TensorRange, TensorSpec
+from edgedeploy.types import OnnxModel, TensorSpec
 from tests.calibration.samples import (
     calibration,
     calibrations,

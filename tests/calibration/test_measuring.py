@@ -15,6 +15,7 @@ from edgedeploy.calibration.feeding import MOST_UNREADABLE
 from edgedeploy.calibration.measuring import CORRECTED_ON, MOST_KEPT, is_current, measure
 from edgedeploy.calibration.ranges import METHODS
 from edgedeploy.calibration.recipe import CORRECT_BIAS, EQUALISE, ROUND, STEPS
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.errors import FileError, UnknownNameError, UsageError
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.qdq import quantise
@@ -24,13 +25,12 @@ from edgedeploy.images import ImageEntry, ImageSet, open_images
 from edgedeploy.model_file import ModelHints
 from edgedeploy.runtime.preprocessing import Preprocessing, arrange, fit, normalise
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import OnnxModel, QdqStyle
 from tests.graph.networks import block
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgedeploy.types import Array
+    from edgedeploy.types import Array, OnnxModel
 
 RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3)
 

@@ -15,7 +15,7 @@ from edgedeploy.calibration.ranges import METHODS, best_range, candidates, choos
 from edgedeploy.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from edgedeploy.types import TensorRange
+    from edgedeploy.calibration_values import TensorRange
 
 
 def _seen(values: np.ndarray) -> tuple[Histogram, Channels]:

@@ -9,12 +9,12 @@ from PIL import Image
 
 from edgedeploy.calibration.feeding import Feed
 from edgedeploy.calibration.recipe import CORRECT_BIAS, EQUALISE, ROUND, STEPS, check_steps, follow
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.errors import UnknownNameError
 from edgedeploy.graph.equalise import links
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.images import open_images
 from edgedeploy.runtime.preprocessing import Preprocessing
-from edgedeploy.types import QdqStyle
 from tests.calibration.networks import layers, means_of, prepared, tensors
 from tests.graph.networks import run
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedeploy.calibration import recipe
-    from edgedeploy.types import Correction
+    from edgedeploy.calibration_values import Correction
 
 RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3)
 STYLES = {"u8", "u8-vnni", "s8"}

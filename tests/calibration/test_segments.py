@@ -7,12 +7,12 @@ import onnx_ir as ir
 import pytest
 
 from edgedeploy.calibration.segments import Segments
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.errors import FileError
 from edgedeploy.graph.bias import bias_of
 from edgedeploy.graph.constants import array_of, replace_constant
 from edgedeploy.graph.qdq import quantise_activations
 from edgedeploy.graph.shapes import fix_size
-from edgedeploy.types import QdqStyle
 from tests.calibration.networks import FORMS, batches, layers, prepared, seen_ranges, tensors
 from tests.graph.networks import Sketch, producers
 

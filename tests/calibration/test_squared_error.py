@@ -13,8 +13,8 @@ from edgedeploy.calibration.squared_error import (
     threshold,
     weighted_density_of,
 )
+from edgedeploy.calibration_values import QdqStyle, TensorRange
 from edgedeploy.graph.encoding import encode_range
-from edgedeploy.types import QdqStyle, TensorRange
 
 
 def _histogram(values: np.ndarray) -> Histogram:

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from edgedeploy.calibration import files
+from edgedeploy.calibration_values import Correction
 from edgedeploy.cli import app
-from edgedeploy.types import Correction
 from tests.calibration.samples import left_float
 from tests.graph.networks import block
 from tests.models import save, stem

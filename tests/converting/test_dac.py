@@ -9,13 +9,13 @@ import onnx_ir as ir
 import pytest
 
 from edgedeploy import model_file
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.converting import dac
 from edgedeploy.converting.request import DacRequest, RankRule
 from edgedeploy.errors import UsageError
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
-from edgedeploy.types import QdqStyle
 from tests.converting.networks import LAYERS, draw_images, saved, vgg
 from tests.graph.networks import block, pictures, producers, ranges, run
 

@@ -11,10 +11,11 @@ import numpy as np
 import onnxruntime
 
 from edgedeploy import building, model_file, preparing
+from edgedeploy.calibration_values import Calibration, QdqStyle
 from edgedeploy.runtime import manifest, preprocessing, trt
 from edgedeploy.runtime.trt_options import TrtOptions
 from edgedeploy.source_forms import SourceForm
-from edgedeploy.types import BuildSpec, Calibration, Family, Precision, QdqStyle, Target
+from edgedeploy.types import BuildSpec, Family, Precision, Target
 from edgedeploy.worker import timing
 from tests.prepared_sources import mobilenet, ranges
 

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from edgedeploy.types import TensorRange
+from edgedeploy.calibration_values import TensorRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

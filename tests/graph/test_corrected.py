@@ -8,6 +8,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from edgedeploy.calibration_values import Correction, QdqStyle
 from edgedeploy.errors import BuildError
 from edgedeploy.graph.bias import takes_bias
 from edgedeploy.graph.constants import array_of
@@ -18,14 +19,14 @@ from edgedeploy.graph.placement import is_weighted, output_axis
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
-from edgedeploy.types import Correction, QdqStyle
 from tests.calibration.samples import calibration
 from tests.graph.networks import Sketch, block, mixed, pictures, producers, ranges, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgedeploy.types import Array, Calibration
+    from edgedeploy.calibration_values import Calibration
+    from edgedeploy.types import Array
 
 
 def _with_shared_weights() -> ir.Model:

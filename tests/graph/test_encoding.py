@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from edgedeploy.calibration_values import QdqStyle, TensorRange
 from edgedeploy.graph.encoding import (
     Encoding,
     encode_bias,
@@ -16,7 +17,6 @@ from edgedeploy.graph.encoding import (
     smallest_unsaturated_scale,
     weight_scale,
 )
-from edgedeploy.types import QdqStyle, TensorRange
 
 
 def _scale(weight: np.ndarray, axis: int) -> np.ndarray:

@@ -5,6 +5,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.errors import BuildError
 from edgedeploy.graph.constants import array_of
 from edgedeploy.graph.float16 import to_float16
@@ -13,7 +14,6 @@ from edgedeploy.graph.opset import convert
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
-from edgedeploy.types import QdqStyle
 from tests.graph.networks import block, kinds, mixed, pictures, producers, ranges, run
 
 

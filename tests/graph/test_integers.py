@@ -4,8 +4,9 @@ import onnx
 import onnx.parser
 import pytest
 
+from edgedeploy.calibration_values import QdqStyle
 from edgedeploy.graph.integers import Layers, layers
-from edgedeploy.types import Family, Precision, QdqStyle
+from edgedeploy.types import Family, Precision
 from tests.prepared_sources import mobilenet, prepared
 
 

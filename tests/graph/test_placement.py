@@ -6,12 +6,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from edgedeploy.calibration_values import Correction, QdqStyle
 from edgedeploy.errors import BuildError
 from edgedeploy.graph.integers import layers
 from edgedeploy.graph.placement import place
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.tensors import activations
-from edgedeploy.types import Correction, QdqStyle
 from tests.calibration.networks import layers as names_of
 from tests.calibration.networks import prepared, seen_ranges
 from tests.graph.networks import kinds, pictures, producers, ranges, run

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from edgedeploy.calibration_values import Correction, QdqStyle, TensorRange
 from edgedeploy.errors import BuildError
 from edgedeploy.graph.bias import takes_bias
 from edgedeploy.graph.constants import array_of
@@ -22,7 +23,6 @@ from edgedeploy.graph.placement import is_weighted, output_axis
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
-from edgedeploy.types import Correction, QdqStyle, TensorRange
 from tests.graph.networks import CLASSES, block, kinds, mixed, pictures, producers, ranges, run
 
 if TYPE_CHECKING:

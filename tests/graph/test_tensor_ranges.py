@@ -7,12 +7,12 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgedeploy.calibration_values import QdqStyle, TensorRange
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.placement import place
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensor_ranges import every_range, float_tensors
 from edgedeploy.graph.tensors import activations
-from edgedeploy.types import QdqStyle, TensorRange
 from tests.graph.networks import block, mixed, ranges
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from PIL import Image
 from edgedeploy.errors import FileError, UsageError
 from edgedeploy.images import open_images
 from edgedeploy.training import recipes
+from edgedeploy.training.locking import alone
 from edgedeploy.training.running import train
 from edgedeploy.training.spec import Distillation, EpochRecord
 from edgedeploy.types import Family
@@ -183,6 +184,14 @@ def test_folder_of_a_run_on_as_many_other_images_is_refused(
     train(images.every("i%2==0"), SPEC, tmp_path)
     with pytest.raises(FileError, match="holds a run with images_sha256 = "):
         train(images.every("i%2==1"), SPEC, tmp_path)
+
+
+def test_two_trainings_in_one_folder_are_not_let_in(images: ImageSet, tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(FileError, match="another training writes to") as caught:
+        train(images, SPEC, tmp_path)
+    assert "-o" in caught.value.fix
+    assert not (tmp_path / "log.jsonl").exists()
+    assert len(train(images, SPEC, tmp_path)) == 2
 
 
 def test_fine_tuned_weights_are_not_written_over_by_others(
