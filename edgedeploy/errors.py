@@ -14,6 +14,7 @@ from edgedeploy.runtime.errors import (
     UnknownNameError,
     UnsupportedError,
     UsageError,
+    WrongBoardError,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "UnknownNameError",
     "UnsupportedError",
     "UsageError",
+    "WrongBoardError",
 ]

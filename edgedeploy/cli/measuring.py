@@ -19,7 +19,7 @@ from edgedeploy.cli.output import (
     skipped_documents,
     whole,
 )
-from edgedeploy.errors import EdgeDeployError, MeasurementError, UsageError
+from edgedeploy.errors import EdgeDeployError, MeasurementError, UsageError, WrongBoardError
 from edgedeploy.files import NotWrittenError
 
 if TYPE_CHECKING:
@@ -155,8 +155,9 @@ def profile(
                         )
                 except EdgeDeployError as error:
                     lost = board is not None and not board.reachable
-                    full = isinstance(error, NotWrittenError)  # the others would not be kept either
-                    if lost or full or device != "auto" or not pipeline.is_sweep(artifacts or []):
+                    # what the others would end in as well: nothing is kept, or another board
+                    vain = isinstance(error, (NotWrittenError, WrongBoardError))
+                    if lost or vain or not pipeline.is_sweep(artifacts or []):
                         raise
                     skip(pipeline.Failure(str(artifact), error))
                     continue

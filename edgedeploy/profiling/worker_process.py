@@ -23,6 +23,7 @@ from edgedeploy.errors import (
     MissingDependencyError,
     UnsupportedError,
     UsageError,
+    WrongBoardError,
 )
 from edgedeploy.profiling import listening
 
@@ -46,6 +47,8 @@ _ERRORS: dict[int, type[EdgeDeployError]] = {
         MeasurementError,
     )
 }
+_KINDS: dict[str, type[EdgeDeployError]] = {"WrongBoardError": WrongBoardError}
+"""Those that are told from others of their exit code."""
 _EVENTS = {
     "phase": ("phase",),
     "progress": ("runs", "seconds"),
@@ -241,8 +244,9 @@ def _let_go(process: subprocess.Popen[bytes]) -> None:
 
 
 def translated(event: Mapping[str, Any]) -> EdgeDeployError:
-    """Return the error that a worker tells of, in the class of its exit code."""
-    kind = _ERRORS.get(int(event["exit_code"]), EdgeDeployError)
+    """Return the error that a worker tells of, in the class of its exit code or its own."""
+    of_code = _ERRORS.get(int(event["exit_code"]), EdgeDeployError)
+    kind = _KINDS.get(str(event.get("kind")), of_code)
     return kind(str(event["problem"]), fix=str(event["fix"]))
 
 

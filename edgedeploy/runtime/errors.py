@@ -6,6 +6,7 @@ EdgeDeployError                              1
 |   `-- TensorMismatchError                  2  an input does not fit the model
 |-- MissingDependencyError (ImportError)     3  a package is not installed
 |-- UnsupportedError                         4  this backend or device cannot do that
+|   `-- WrongBoardError                      4  this is not the board that was asked for
 |-- BuildError                               5  the vendor's compiler refused the model
 |-- FileError                                6  a model, image, weight or calibration file is bad
 |   `-- ArtifactError                        6  an artifact is stale, corrupt or foreign
@@ -69,6 +70,10 @@ class UnsupportedError(EdgeDeployError):
     """This backend or device cannot do that."""
 
     exit_code = 4
+
+
+class WrongBoardError(UnsupportedError):
+    """This machine is not the board that was asked for."""
 
 
 class BuildError(EdgeDeployError):

@@ -43,6 +43,7 @@ class Channel:
                 "problem": error.problem,
                 "fix": error.fix,
                 "exit_code": error.exit_code,
+                "kind": type(error).__name__,
             }
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..meters import cpu, process
 from ..meters.board import BoardFacts
 from ..meters.sysfs import join, read_text
-from ..runtime.errors import UnsupportedError
+from ..runtime.errors import WrongBoardError
 from .watching import Watch
 
 _BUSY_COLUMNS = (0, 1, 2, 5, 6, 7)  # user, nice, system, irq, softirq, steal; guest is in user
@@ -93,10 +93,10 @@ def require_board(wanted: Optional[str], facts: BoardFacts) -> None:
     """Refuse to measure on another board than the one asked for.
 
     Raises:
-        UnsupportedError: ``facts`` are not those of ``wanted``.
+        WrongBoardError: ``facts`` are not those of ``wanted``.
     """
     if wanted is not None and wanted != facts.name:
-        raise UnsupportedError(
+        raise WrongBoardError(
             f"--device {wanted} was asked for, this machine is {facts.name!r} ({facts.model})",
             fix=f"run this on the {wanted} itself, or leave --device out to measure this machine",
         )

@@ -115,12 +115,13 @@ def test_an_interrupted_sweep_still_ends_with_one_document(
     }
 
 
+@pytest.mark.parametrize("device", ["auto", "local"])
 def test_a_sweep_says_what_it_skipped_in_its_document(
-    three: Path, capsys: pytest.CaptureFixture[str]
+    device: str, three: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("three", "two"):
         (three / "build" / name / "ort-fp32" / "manifest.json").write_text("{")
-    assert app.run(["profile", *QUICK, "--json"]) == 6
+    assert app.run(["profile", *QUICK, "--device", device, "--json"]) == 6
     said = capsys.readouterr()
     document = json.loads(said.out)
     assert list(document) == ["profiles", "skipped"]

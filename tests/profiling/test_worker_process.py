@@ -20,6 +20,7 @@ from edgedeploy.errors import (
     MissingDependencyError,
     UnsupportedError,
     UsageError,
+    WrongBoardError,
 )
 from edgedeploy.profiling import worker_process
 from edgedeploy.worker.samples import decode
@@ -189,6 +190,15 @@ def test_an_error_event_becomes_the_error_of_its_exit_code(
         talk(f"print('''{json.dumps(event)}''')")
     assert type(caught.value) is kind
     assert caught.value.fix == "mend it"
+
+
+def test_an_error_event_may_name_its_class() -> None:
+    event = {"event": "error", "problem": "an Orin", "fix": "move", "exit_code": 4}
+    with pytest.raises(WrongBoardError, match="an Orin"):
+        talk(f"print('''{json.dumps({**event, 'kind': 'WrongBoardError'})}''')")
+    with pytest.raises(UnsupportedError) as caught:
+        talk(f"print('''{json.dumps({**event, 'kind': ['dict']})}''')")
+    assert type(caught.value) is UnsupportedError
 
 
 def test_what_a_vendor_prints_to_stdout_does_not_reach_the_json_lines() -> None:
