@@ -92,6 +92,8 @@ def test_the_gpus_share_of_a_call_is_that_of_single_calls() -> None:
     result = raw_result(stages_ms={"h2d": [0.1] * 9, "compute": [0.2, 0.3, 9.0], "d2h": [0.1]})
     assert conditions.of(result, "single", 1.0).gpu_ms == pytest.approx(0.5)
     assert conditions.of(result, "server", 1.0).gpu_ms is None
+    result["stages_ms"]["graph"] = [0.15, 0.16, 0.17]  # what a call runs instead of "compute"
+    assert conditions.of(result, "single", 1.0).gpu_ms == pytest.approx(0.36)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -191,6 +192,14 @@ def test_stages_have_their_shares(tmp_path: Path) -> None:
     figure = time_charts.stages(reported.full(tmp_path))
     assert figure is not None
     assert [row[2] for row in figure.table.rows] == ["4.0%", "95.4%", "0.6%"]
+
+
+def test_what_a_graph_replaces_is_no_part_of_the_stages_sum(tmp_path: Path) -> None:
+    record = reported.full(tmp_path)
+    found = {**record.document["stages_ms"], "graph": {"p50": 0.36, "count": 100}}
+    figure = time_charts.stages(replace(record, document={**record.document, "stages_ms": found}))
+    assert figure is not None
+    assert [row[2] for row in figure.table.rows] == ["43.1%", "instead of graph", "6.9%", "50.0%"]
 
 
 def test_a_drawing_has_the_pages_colours_and_no_ids(tmp_path: Path) -> None:
