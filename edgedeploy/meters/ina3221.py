@@ -37,7 +37,7 @@ def probe(root: str = "/") -> SensorState:
         return SensorState(
             available=False,
             reason="an INA3221 is here, but its rails may be read by root only",
-            fix="run as root: sudo -E edgedeploy profile …",
+            fix="run as root: sudo -E $(command -v edgedeploy) profile …",
         )
     return SensorState(available=False, reason="an INA3221 is here, but none of its rails is read")
 

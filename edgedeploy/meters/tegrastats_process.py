@@ -14,7 +14,7 @@ from . import parent, tegrastats
 from .counters import monotonic_ns
 from .sampling import Reader, Sample
 
-AS_ROOT = "run as root: sudo -E edgedeploy profile …"
+AS_ROOT = "run as root: sudo -E $(command -v edgedeploy) profile …"
 
 _CHUNK = 65536
 _LONGEST_LINE = 16384  # bytes; a real one has at most about 800

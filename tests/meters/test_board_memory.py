@@ -128,7 +128,10 @@ def test_nothing_at_all_is_a_reason_each(tmp_path: Path, monkeypatch: pytest.Mon
             "while True: say(LINE[LINE.index('CPU'):])",
             "it prints no RAM; waited for 0.3 s",
         ),
-        (fake.NEEDS_ROOT, "run as root: sudo -E edgedeploy profile …); it ended with exit code 1"),
+        (
+            fake.NEEDS_ROOT,
+            "run as root: sudo -E $(command -v edgedeploy) profile …); it ended with exit code 1",
+        ),
     ],
     ids=["silent", "cut", "no RAM", "root only"],
 )

@@ -92,7 +92,7 @@ def test_forbidden_rails_ask_for_root(open_folder: Path) -> None:
     with forbidden(open_folder / folder / "in_power0_input"):
         state = ina3221.probe(root)
     assert state.reason == "an INA3221 is here, but its rails may be read by root only"
-    assert state.fix == "run as root: sudo -E edgedeploy profile …"
+    assert state.fix == "run as root: sudo -E $(command -v edgedeploy) profile …"
 
 
 def test_reader_gives_the_rails_with_a_time_and_their_steps(tmp_path: Path) -> None:

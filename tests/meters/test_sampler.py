@@ -79,7 +79,7 @@ def test_recording_reaches_beyond_the_moment_it_was_asked_for(
         ("time.sleep(60)", "it has printed nothing for 1.5 s"),
         (
             fake.NEEDS_ROOT,
-            "run with sudo' (fix: run as root: sudo -E edgedeploy profile …); it ended",
+            "fix: run as root: sudo -E $(command -v edgedeploy) profile …); it ended",
         ),
         (
             f"while True: say({fake.WITHOUT_RAILS!r})",

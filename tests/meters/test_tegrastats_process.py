@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Reader]
 
 
-AS_ROOT = " (fix: run as root: sudo -E edgedeploy profile …)"
+AS_ROOT = " (fix: run as root: sudo -E $(command -v edgedeploy) profile …)"
 
 
 @pytest.fixture

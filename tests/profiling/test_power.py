@@ -47,7 +47,7 @@ def test_profile_with_a_sensor_has_power_and_energy(
         (fake.DIES, "it ended with exit code 3"),
         (fake.STALLS, "at most 1 s is bridged"),
         (fake.GARBAGE, "it has printed no record, but"),
-        (fake.NEEDS_ROOT, "run as root: sudo -E edgedeploy profile"),
+        (fake.NEEDS_ROOT, "run as root: sudo -E $(command -v edgedeploy) profile"),
         (None, "no sensor measured it: "),
     ],
 )

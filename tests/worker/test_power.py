@@ -89,7 +89,7 @@ def test_idle_power_is_that_of_the_time_before(
         (fake.DIES, "of the window: it ended with exit code 3"),
         (fake.STALLS, "of the window: at most 0.6 s is bridged"),
         (fake.GARBAGE, "tegrastats: it has printed no record, but"),
-        (fake.NEEDS_ROOT, "run as root: sudo -E edgedeploy profile"),
+        (fake.NEEDS_ROOT, "run as root: sudo -E $(command -v edgedeploy) profile"),
         ("while True: say(LINE)", None),
     ],
 )
