@@ -180,8 +180,9 @@ class Nvpmodel:
     def _no_right(self, why: str) -> UnsupportedError:
         return UnsupportedError(
             "a power mode is set by root, and this user is not: " + why,
-            fix="measure as root (sudo -E $(command -v edgedeploy) profile …, or --host root@board)"
-            + ', or let this user call nvpmodel without a password: echo "$USER ALL=(root) NOPASSWD: '
+            fix="measure as root (sudo -E $(command -v edgedeploy) profile …, or --host "
+            "root@board), or let this user call nvpmodel without a password: "
+            'echo "$USER ALL=(root) NOPASSWD: '
             + self.program
             + '" | sudo tee /etc/sudoers.d/nvpmodel',
         )
