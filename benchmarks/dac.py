@@ -25,8 +25,9 @@ import torch
 from cifar_vgg import drawing, timing
 from cifar_vgg.training import Recipe, recipe_of, to_onnx, train
 from cifar_vgg.trials import Asked, Bench
+from shipped import pages
 
-from edgedeploy.errors import UsageError
+from edgedeploy.errors import EdgeDeployError, UsageError
 from edgedeploy.files import write_atomically
 from edgedeploy.images import open_images
 from edgedeploy.meters import cpu
@@ -44,7 +45,6 @@ _FIRST_RANKS = (1, 2, 3, 4, 5)
 _TARGETS = (0.8, 0.6, 0.47, 0.35, 0.25)
 _TIMED = (0.6, 0.35)
 _UNLABELLED = 100
-_BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def one_layer(bench: Bench) -> Part:
         errors = [f"{found.weight_errors[name]:.1%}", f"{found.output_error:.1%}"]
         rows.append([name, str(rank), *errors, *_answers(found)])
     head = ("layer converted", "rank", "weight error", "output error", "top-1", "images")
-    return Part(text=_table(head, rows), drawings={})
+    return Part(text=pages.table(head, rows), drawings={})
 
 
 def first_and_last(bench: Bench, ranks: Sequence[int], samples: int) -> Part:
@@ -93,7 +93,7 @@ def first_and_last(bench: Bench, ranks: Sequence[int], samples: int) -> Part:
     alt = "Top-1 against the number of layers converted, from the front and from the back"
     drawn = drawing.lines(series, x="layers converted (k)", y="top-1", alt=alt)
     return Part(
-        text=f"![{alt}.](images/dac-layers.svg)\n\n{_table(head, rows)}\n\n"
+        text=f"![{alt}.](images/dac-layers.svg)\n\n{pages.table(head, rows)}\n\n"
         f"{samples} test images; the network as it was: {whole.top1:.1%}.",
         drawings={"dac-layers.svg": drawn},
     )
@@ -145,8 +145,8 @@ def budgets(bench: Bench) -> Part:
         f"![{alt}.](images/{name})" for alt, name in zip(alts, drawings, strict=True)
     )
     return Part(
-        text=f"{pictures}\n\n{_table(head, rows)}\n\nAll test images ({whole.count}); biases are "
-        f"corrected on {_UNLABELLED} unlabelled training images.",
+        text=f"{pictures}\n\n{pages.table(head, rows)}\n\nAll test images ({whole.count}); "
+        f"biases are corrected on {_UNLABELLED} unlabelled training images.",
         drawings=drawings,
     )
 
@@ -180,7 +180,7 @@ def latencies(bench: Bench, model: Path, *, duration_s: float, threads: int) -> 
         "time left",
         "verdicts",
     )
-    return Part(text=_table(head, rows), drawings={})
+    return Part(text=pages.table(head, rows), drawings={})
 
 
 def _answers(found: Found) -> list[str]:
@@ -189,11 +189,6 @@ def _answers(found: Found) -> list[str]:
 
 def _ranks(found: Found, layers: Sequence[str]) -> str:
     return " ".join(str(found.ranks.get(layer, "–")) for layer in layers)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def trained(images: ImageSet, recipe: Recipe, out: Path, device: torch.device) -> Path:
@@ -206,12 +201,30 @@ def trained(images: ImageSet, recipe: Recipe, out: Path, device: torch.device) -
     return path
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, measure and write the page; return the exit status."""
+    options = _options(arguments)
+    try:
+        _run(options)
+    except EdgeDeployError as error:
+        print(f"{error.problem}\n  fix: {error.fix}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.docs is not None:
+        pages.filled(options.docs, {"measured": ""})  # whether it can be, before hours of work
     keep_freed_memory()
     torch.set_num_threads(options.threads)
-    recipe = Recipe(width=options.width, epochs=options.epochs, seed=options.seed)
     images = _chosen(options.data / "train", options.train_images)
+    recipe = Recipe(
+        images=len(images.entries),
+        images_sha256=images.digest(),
+        width=options.width,
+        epochs=options.epochs,
+        seed=options.seed,
+    )
     model = trained(images, recipe, options.out, torch.device(options.device))
     print(f"{model} is trained", file=sys.stderr)
     if options.train_only:
@@ -230,13 +243,11 @@ def main() -> None:
 
 
 def _write(parts: dict[str, Part], recipe: Recipe, options: argparse.Namespace) -> None:
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    conditions = (
-        f"Measured {today} by `benchmarks/dac.py --width {recipe.width} --epochs {recipe.epochs} "
-        f"--seed {recipe.seed}` on {cpu.read().model}, {options.threads} threads."
-    )
     text = "\n\n".join(
-        [conditions, *(f"### {name}\n\n{part.text}" for name, part in parts.items())]
+        [
+            conditions(recipe, options),
+            *(f"### {name}\n\n{part.text}" for name, part in parts.items()),
+        ]
     )
     pictures = options.docs.parent / "images" if options.docs else options.out / "images"
     for part in parts.values():
@@ -244,12 +255,22 @@ def _write(parts: dict[str, Part], recipe: Recipe, options: argparse.Namespace) 
             write_atomically(pictures / name, drawn.encode())
     write_atomically(options.out / "dac.md", f"{text}\n".encode())
     if options.docs:
-        page = options.docs.read_text(encoding="utf-8")
-        before, rest = page.split(_BEGIN)
-        after = rest.split(_END)[1]
-        whole = f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}"
-        write_atomically(options.docs, whole.encode())
+        write_atomically(options.docs, pages.filled(options.docs, {"measured": text}).encode())
     print(text)
+
+
+def conditions(recipe: Recipe, options: argparse.Namespace) -> str:
+    """Return when, how and on what it was measured."""
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    fewer = "".join(
+        f" --{which}-images {count}"
+        for which, count in (("train", options.train_images), ("test", options.test_images))
+        if count is not None
+    )
+    return (
+        f"Measured {today} by `benchmarks/dac.py --width {recipe.width} --epochs {recipe.epochs} "
+        f"--seed {recipe.seed}{fewer}` on {cpu.read().model}, {options.threads} threads."
+    )
 
 
 def _chosen(source: Path, count: int | None) -> ImageSet:
@@ -257,7 +278,7 @@ def _chosen(source: Path, count: int | None) -> ImageSet:
     return images if count is None else images.evenly(count)
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path, help="folder or zip with train/ and test/")
     parser.add_argument("-o", "--out", type=Path, default=Path("runs/dac_vgg"))
@@ -273,8 +294,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--duration", type=float, default=10.0, help="seconds a latency takes")
     parser.add_argument("--threads", type=int, default=physical_cores())
     parser.add_argument("--docs", type=Path, help="page to write the tables into")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -45,8 +45,12 @@ class Recipe:
         learning_rate: Peak.
         weight_decay: On kernels.
         seed: Of weights, order and augmentation.
+        images: How many it is trained on.
+        images_sha256: Over their names and contents.
     """
 
+    images: int
+    images_sha256: str
     width: int = 64
     epochs: int = 60
     batch: int = 128
@@ -106,11 +110,14 @@ def vgg(width: int) -> nn.Sequential:
 
 
 def recipe_of(path: Path) -> Recipe | None:
-    """Return what an ONNX file of `to_onnx` was trained by; None where there is none."""
+    """Return what an ONNX file of `to_onnx` was trained by; None where it does not say all."""
     if not path.exists():
         return None
     props = {prop.key: prop.value for prop in model_file.load_proto(path).metadata_props}
-    return Recipe(**json.loads(props[_KEY]))
+    try:
+        return Recipe(**json.loads(props.get(_KEY, "{}")))
+    except TypeError:
+        return None
 
 
 def to_onnx(network: nn.Sequential, labels: tuple[str, ...], recipe: Recipe) -> bytes:
@@ -155,12 +162,16 @@ def _resume(
     """Load the last whole epoch, if there is one, and return how many there were."""
     if not path.exists():
         return 0
-    about = checkpoints.load(path, network, optimiser)
-    if about["recipe"] != asdict(recipe):
-        raise FileError(
-            f"{path} is of the recipe {about['recipe']}, this one is {asdict(recipe)}",
-            fix="choose another folder with -o, or go on with the same options",
-        )
+    about = checkpoints.about(path)
+    theirs = about.get("recipe", {})
+    for key, ours in asdict(recipe).items():
+        their = theirs.get(key, "something that it does not say")
+        if their != ours:
+            raise FileError(
+                f"{path} is of a training with {key} = {their}, this one has {ours}",
+                fix="choose another folder with -o, or go on with the same options",
+            )
+    checkpoints.load(path, network, optimiser)
     return int(about["epoch"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from enum import Enum
 from pathlib import Path
@@ -115,17 +116,18 @@ def train(
         _report(record)
 
     with progress("training") as moved:
-        paths = running.train(open_images(data), spec, folder, step=moved, epoch_done=epoch_done)
+        paths = running.train(
+            open_images(data), spec, folder, step=moved, epoch_done=epoch_done, say=_say
+        )
     if not done:
-        print(f"{folder} was trained already: its weights are written again", file=sys.stderr)
+        print(f"{folder} was trained already", file=sys.stderr)
     if json:
         print_json({"weights": [str(path) for path in paths]})
         return
     for path, resolution in zip(paths, spec.resolutions, strict=True):
-        print(
-            f"{path}\n  edgedeploy export {family} --alpha {alpha:g} --resolution {resolution} "
-            f"--weights {path} --tag {tag}"
-        )
+        arguments = ("--alpha", alpha, "--resolution", resolution, "--weights", path, "--tag", tag)
+        command = shlex.join(["edgedeploy", "export", family, *map(str, arguments)])
+        print(f"{path}\n  {command}")
 
 
 def _distillation(
@@ -144,6 +146,10 @@ def _distillation(
             fix="pass --teacher FILE, or leave it out",
         )
     return None
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _report(record: EpochRecord) -> None:

@@ -46,10 +46,26 @@ def save(
     write_atomically(path, to_bytes(packed, metadata={_KEY: json.dumps(about)}))
 
 
+def about(path: Path) -> dict[str, Any]:
+    """Return what `save` was told of a checkpoint, without a look at its tensors.
+
+    Raises:
+        FileError: It is damaged, or no checkpoint.
+    """
+    with needs("safetensors", extra="train"):
+        from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(json.loads(file.metadata()[_KEY]))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise unreadable(path, error) from error
+
+
 def load(
     path: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer | None = None
-) -> dict[str, Any]:
-    """Put a checkpoint's state into ``module`` and ``optimiser``, and return what `save` was told.
+) -> None:
+    """Put a checkpoint's state into ``module`` and ``optimiser``.
 
     Raises:
         FileError: It is damaged, or of another network.
@@ -59,7 +75,6 @@ def load(
 
     try:
         with safe_open(path, framework="pt") as file:
-            about: dict[str, Any] = json.loads(file.metadata()[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
         state = {
             name.removeprefix(_MODULE): tensor
@@ -70,11 +85,15 @@ def load(
         if optimiser is not None:
             _restore(optimiser, tensors)
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise FileError(
-            f"{path} is no checkpoint that can be read: {error}",
-            fix="remove the folder and train again",
-        ) from error
-    return about
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, reason: object) -> FileError:
+    """Return the error for a file that is no checkpoint, or lacks what its place asks for."""
+    return FileError(
+        f"{path} is no checkpoint that can be read: {reason}",
+        fix="put the run's own file back, or choose another folder with -o",
+    )
 
 
 def _restore(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from statistics import median_low
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from edgedeploy.training.spec import TrainSpec
     from edgedeploy.types import Array
 
+_SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+_MOST_UNUSED = 10  # classes that a numbered set may have for each that has images
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
@@ -28,6 +33,7 @@ class Data:
         labels: ``(N,)`` int64, there too.
         train: Positions to train on.
         held_out: Positions that choose the best epoch, sorted.
+        classes: Names by index, ``""`` where a numbered set leaves one out.
         digest: SHA-256 over the pictures' names, with their classes, and contents.
     """
 
@@ -35,16 +41,56 @@ class Data:
     labels: torch.Tensor
     train: torch.Tensor
     held_out: torch.Tensor
+    classes: tuple[str, ...]
     digest: str
+
+    def __str__(self) -> str:
+        shown = ", ".join(name or "–" for name in self.classes[:4])
+        more = ", …" if len(self.classes) > 4 else ""
+        count, side = self.images.shape[:2]
+        return f"{count} images, {len(self.classes)} classes ({shown}{more}), kept at {side}×{side}"
+
+
+def classes(images: ImageSet) -> tuple[str, ...]:
+    """Return the class names by index, ``""`` where a numbered set leaves one out.
+
+    Raises:
+        FileError: The set has no labels.
+        UsageError: Its folders are no classes to train on.
+    """
+    there = set(images.labels)
+    names = sorted(images.classes.values())
+    splits = [name for name in names if name.lower() in _SPLITS]
+    if len(splits) > 1 or len(names) < 2:
+        found = (
+            f"the one folder {names[0]}" if len(names) < 2 else f"the folders {', '.join(names)}"
+        )
+        top = images.source / images.inside
+        inner = [name for name in splits if name.lower() in ("train", "training")]
+        raise UsageError(
+            f"{top} has {found}, training needs a folder for each of 2 classes or more",
+            fix=f"pass --data {shlex.quote(str(top / inner[0]))}"
+            if inner
+            else "pass the folder that has one folder per class",
+        )
+    count = max(images.classes) + 1
+    if count > _MOST_UNUSED * len(there):
+        raise UsageError(
+            f"the folder {images.classes[count - 1]} makes {count} classes, of which "
+            f"{len(there)} have images: a folder whose name is a number is the class of that index",
+            fix="put a letter in front of the folders' names",
+        )
+    return tuple(images.classes.get(index, "") for index in range(count))
 
 
 def packed(images: ImageSet, spec: TrainSpec, device: torch.device) -> Data:
-    """Decode every picture once; pictures larger than the base resolution are fitted to it.
+    """Decode every picture once, and fit all to the side of the middle one, or the base if smaller.
 
     Raises:
         FileError: The set has no labels, or a picture cannot be read.
-        UsageError: There are too few.
+        UsageError: There are too few, or their folders are no classes.
     """
+    names = classes(images)
     labels = images.labels
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(spec.seed))
     held_out = max(1, round(spec.held_out * len(labels)))
@@ -57,19 +103,23 @@ def packed(images: ImageSet, spec: TrainSpec, device: torch.device) -> Data:
         labels=torch.tensor(labels, device=device),
         train=order[held_out:],
         held_out=order[:held_out].sort().values,
+        classes=names,
         digest=images.digest(),
     )
 
 
 def _decoded(images: ImageSet, base: int) -> Array:
-    """Return all pictures, ``(N, S, S, 3)`` uint8; the first one decides S, at most ``base``."""
-    frames = (frame for _, frame in images.pictures())
-    first = next(frames)
-    side = min(base, *first.shape[:2])
-    whole = np.empty((len(images.entries), side, side, 3), np.uint8)
-    whole[0] = _fitted(first, side)
-    for number, frame in enumerate(frames, start=1):
-        whole[number] = _fitted(frame, side)
+    """Return all pictures, ``(N, S, S, 3)`` uint8; S is the median of their sides, at most base."""
+    sides, frames = [], []
+    for _, frame in images.pictures():
+        side = min(frame.shape[:2])
+        sides.append(side)
+        # larger ones are not kept whole: photographs would not fit into memory
+        frames.append(frame if side < base else _fitted(frame, base))
+    side = min(base, median_low(sides))
+    whole = np.empty((len(frames), side, side, 3), np.uint8)
+    for number in reversed(range(len(frames))):
+        whole[number] = _fitted(frames.pop(), side)
     return whole
 
 

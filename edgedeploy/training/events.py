@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def curves(folder: Path, *, next_epoch: int) -> Iterator[Callable[[EpochRecord], None]]:
-    """Open an event file in ``folder``; what is yielded adds an epoch to it, on disk at once.
+    """Yield what adds an epoch to an event file in ``folder``, on disk at once.
+
+    The file is made with the first epoch: a phase that ends before it leaves none.
 
     Args:
         folder: Of the phase; TensorBoard shows each such folder as a run.
@@ -29,9 +31,12 @@ def curves(folder: Path, *, next_epoch: int) -> Iterator[Callable[[EpochRecord],
     with needs("tensorboard", extra="train"):
         from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(str(folder), purge_step=next_epoch)
+    writers: list[SummaryWriter] = []
 
     def add(record: EpochRecord) -> None:
+        if not writers:
+            writers.append(SummaryWriter(str(folder), purge_step=next_epoch))
+        (writer,) = writers
         numbers = {
             "loss/train": record.loss,
             "learning_rate": record.learning_rate,
@@ -46,4 +51,5 @@ def curves(folder: Path, *, next_epoch: int) -> Iterator[Callable[[EpochRecord],
     try:
         yield add
     finally:
-        writer.close()
+        for writer in writers:
+            writer.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from edgedeploy.errors import FileError
@@ -10,7 +10,7 @@ from edgedeploy.files import not_written
 from edgedeploy.optional import needs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 LOCK = ".lock"
@@ -20,6 +20,8 @@ LOCK = ".lock"
 def alone(folder: Path) -> Iterator[None]:
     """Keep other trainings out of ``folder``, which is made; a killed one's lock is free.
 
+    Folders that were made for it are gone again where the block fails with nothing in them.
+
     Raises:
         FileError: Another training writes there, or the folder cannot be written to.
         MissingDependencyError: filelock is not installed.
@@ -28,6 +30,7 @@ def alone(folder: Path) -> Iterator[None]:
         from filelock import FileLock, Timeout
 
     lock = FileLock(folder / LOCK)
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
@@ -41,5 +44,17 @@ def alone(folder: Path) -> Iterator[None]:
         raise not_written(folder, reason) from error
     try:
         yield
+    except BaseException:
+        _remove_empty(made)
+        raise
     finally:
         lock.release()
+
+
+def _remove_empty(made: Sequence[Path]) -> None:
+    """Remove folders, the innermost first, that hold nothing but the lock."""
+    with suppress(OSError):
+        if made and [path.name for path in made[0].iterdir()] == [LOCK]:
+            (made[0] / LOCK).unlink()
+            for folder in made:
+                folder.rmdir()

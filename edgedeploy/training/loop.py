@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from edgedeploy.errors import FileError, UsageError
-from edgedeploy.files import write_atomically
+from edgedeploy.files import sha256, write_atomically
 from edgedeploy.training import checkpoints, optimisers
 from edgedeploy.training.data import augmented, scaled_input
 from edgedeploy.training.spec import EpochRecord, identity
@@ -39,6 +39,7 @@ class Setup:
         data: Pictures and labels, on the module's device.
         teacher: What it learns from beside the labels, or None.
         clock_ns: Monotonic clock in nanoseconds.
+        today: Returns the day, UTC, as ``"2026-11-22"``.
     """
 
     spec: TrainSpec
@@ -46,6 +47,7 @@ class Setup:
     data: Data
     teacher: Teacher | None
     clock_ns: Callable[[], int]
+    today: Callable[[], str]
 
     @property
     def batches(self) -> int:
@@ -57,18 +59,29 @@ class Setup:
 class Run:
     """The state that an epoch changes: weights, momentum, the best score so far.
 
+    Args:
+        setup: What all phases share.
+        phase: This one.
+        folder: Of this phase.
+        start: The checkpoint that it goes on from; None: from nothing.
+
     Attributes:
         epoch: Epochs done.
+        date: Day of the last of them, UTC; None where its checkpoint does not say.
     """
 
-    def __init__(self, setup: Setup, phase: Phase, folder: Path) -> None:
+    def __init__(self, setup: Setup, phase: Phase, folder: Path, start: Path | None = None) -> None:
         self.epoch = 0
+        self.date: str | None = None
         self._setup, self._phase, self._folder = setup, phase, folder
         self._best, self._log = -1.0, ""
         self._identity = identity(setup.spec, phase) | {
+            "classes": list(setup.data.classes),
             "images": len(setup.data.labels),
             "images_sha256": setup.data.digest,
         }
+        if start is not None:
+            self._identity["start_sha256"] = sha256(start)
         self._optimiser = optimisers.make(setup.module, phase.recipe)
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=phase.recipe.label_smoothing)
 
@@ -86,21 +99,29 @@ class Run:
         last = self._folder / LAST
         if not last.exists():
             return False
-        about = checkpoints.load(last, self._setup.module, self._optimiser)
-        theirs = about["identity"]
-        changed = [key for key, ours in self._identity.items() if ours != theirs.get(key)]
-        if changed:
-            raise FileError(
-                f"{self._folder} holds a run with {changed[0]} = {theirs.get(changed[0])}, "
-                f"this one has {self._identity[changed[0]]}",
-                fix="choose another folder with -o, or go on with the same options",
-            )
+        about = checkpoints.about(last)
+        missing = {"identity", "epoch", "best", "log"} - about.keys()
+        if missing:
+            raise checkpoints.unreadable(last, f"it has no {min(missing)}")
+        self._require_same(about["identity"])
+        checkpoints.load(last, self._setup.module, self._optimiser)
         self.epoch, self._best, self._log = about["epoch"], about["best"], about["log"]
+        self.date = about.get("date")
         return True
 
-    def start(self, checkpoint: Path) -> EpochRecord:
-        """Go on from another phase's best epoch, which is epoch 0 here and may stay the best."""
-        checkpoints.load(checkpoint, self._setup.module)
+    def _require_same(self, theirs: dict[str, Any]) -> None:
+        for key, ours in self._identity.items():
+            their = theirs.get(key, "something that it does not say")
+            if their != ours:
+                raise FileError(
+                    f"{self._folder} holds a run with {key} = {_short(their)}, "
+                    f"this one has {_short(ours)}",
+                    fix="choose another folder with -o, or go on with the same options",
+                )
+
+    def begin(self, start: Path) -> EpochRecord:
+        """Take over another phase's best epoch, which is epoch 0 here and may stay the best."""
+        checkpoints.load(start, self._setup.module)
         (resolution,) = self._phase.resolutions
         measure_norms(self._setup, resolution)
         return self._record(0, None)
@@ -131,7 +152,7 @@ class Run:
         if not math.isfinite(loss):
             raise UsageError(
                 f"the training diverged in epoch {self.epoch + 1}: the loss is {loss}",
-                fix="pass a lower --learning-rate",
+                fix="pass a lower --learning-rate, and another folder with -o",
             )
         trained = {
             "loss": loss,
@@ -142,7 +163,7 @@ class Run:
 
     def save(self, record: EpochRecord) -> None:
         """Keep an epoch; the file that a run is resumed from is written last."""
-        self.epoch = record.epoch
+        self.epoch, self.date = record.epoch, self._setup.today()
         self._log += json.dumps(asdict(record)) + "\n"
         module = self._setup.module
         if record.score > self._best:
@@ -152,6 +173,7 @@ class Run:
         about = {
             "identity": self._identity,
             "epoch": self.epoch,
+            "date": self.date,
             "best": self._best,
             "log": self._log,
         }
@@ -189,6 +211,13 @@ class Run:
             held_out_top1=top1,
             **(trained or nothing),
         )
+
+
+def _short(value: object) -> str:
+    """Return a value of an identity as words; of many class names the first ones."""
+    if isinstance(value, list) and len(value) > 5:
+        return f"{', '.join(map(str, value[:4]))}, … ({len(value)})"
+    return str(value)
 
 
 def held_out_top1(setup: Setup, resolution: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from functools import partial
 from time import perf_counter_ns
@@ -11,7 +12,7 @@ import torch
 
 from edgedeploy.errors import FileError
 from edgedeploy.training import checkpoints, teaching
-from edgedeploy.training.data import packed
+from edgedeploy.training.data import classes, packed
 from edgedeploy.training.events import curves
 from edgedeploy.training.locking import alone
 from edgedeploy.training.loop import BEST, Run, Setup, held_out_top1, measure_norms
@@ -44,7 +45,9 @@ def train(
     device: torch.device | None = None,
     step: Callable[[int, int], None] = lambda done, total: None,
     epoch_done: Callable[[EpochRecord], None] = lambda record: None,
+    say: Callable[[str], None] = lambda text: None,
     clock_ns: Callable[[], int] = perf_counter_ns,
+    today: Callable[[], str] = lambda: f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}",
 ) -> tuple[Path, ...]:
     """Train, or go on from the last whole epoch in ``out``, and write one weight file a resolution.
 
@@ -56,7 +59,9 @@ def train(
         device: Where to train; None: the GPU that torch sees, else the CPU.
         step: Called with (steps done, steps in all) after every batch.
         epoch_done: Called after every epoch, with it kept.
+        say: Told, before the first step, how many images and classes there are.
         clock_ns: Monotonic clock in nanoseconds; tests pass a fake.
+        today: Returns the day, UTC, which the weight files keep as that of their last epoch.
 
     Returns:
         The weight files, one per resolution, in the order of ``spec.resolutions``. Without
@@ -66,24 +71,25 @@ def train(
     Raises:
         FileError: ``out`` holds another run, another training writes there, or it is damaged; or
             the teacher cannot be read.
-        UsageError: Too few images, a teacher that does not fit, or a training that diverged.
+        UsageError: Too few images, folders that are no classes, a teacher that does not fit, or a
+            training that diverged.
         MissingDependencyError: safetensors, tensorboard or filelock is not installed.
     """
-    _require_as_fine_tuned(spec, out)
-    setup = _setup(images, spec, device or default_device(), clock_ns)
-    tally = _Tally(
-        step, setup.batches * (spec.recipe.epochs + spec.fine_tune * len(spec.resolutions))
-    )
-    trained = partial(_trained, setup, tally=tally, epoch_done=epoch_done)
     with alone(out):
-        best = trained(main_phase(spec), out, start=None)
+        _require_as_fine_tuned(spec, out)
+        setup = _setup(images, spec, device or default_device(), clock_ns, today)
+        say(str(setup.data))
+        epochs = spec.recipe.epochs + spec.fine_tune * len(spec.resolutions)
+        tally = _Tally(step, setup.batches * epochs)
+        trained = partial(_trained, setup, tally=tally, epoch_done=epoch_done)
+        main = trained(main_phase(spec), out, start=None)
         paths = []
         for resolution in spec.resolutions:
-            chosen = best
+            chosen = main
             if spec.fine_tune:
                 phase = fine_tuning(spec, resolution)
-                chosen = trained(phase, out / phase.name, start=best)
-            paths.append(_write(setup, resolution, chosen, images, out))
+                chosen = trained(phase, out / phase.name, start=main.best)
+            paths.append(_write(setup, resolution, chosen, out))
     return tuple(paths)
 
 
@@ -118,19 +124,25 @@ class _Tally:
 
 
 def _setup(
-    images: ImageSet, spec: TrainSpec, device: torch.device, clock_ns: Callable[[], int]
+    images: ImageSet,
+    spec: TrainSpec,
+    device: torch.device,
+    clock_ns: Callable[[], int],
+    today: Callable[[], str],
 ) -> Setup:
-    classes = len(_labels(images))
+    count = len(classes(images))
     teacher = None
     if spec.distillation is not None:
-        teacher = teaching.load(spec.distillation.teacher, classes=classes, device=device)
+        teacher = teaching.load(spec.distillation.teacher, classes=count, device=device)
     data = packed(images, spec, device)
     torch.manual_seed(spec.seed)
-    network = networks.network(spec.family, alpha=spec.alpha, classes=classes, style=STYLE)
+    network = networks.network(spec.family, alpha=spec.alpha, classes=count, style=STYLE)
     module = NetworkModule(network)
     # torch annotates the other forms of to() only
     module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Setup(spec=spec, module=module, data=data, teacher=teacher, clock_ns=clock_ns)
+    return Setup(
+        spec=spec, module=module, data=data, teacher=teacher, clock_ns=clock_ns, today=today
+    )
 
 
 def _trained(
@@ -141,13 +153,13 @@ def _trained(
     start: Path | None,
     tally: _Tally,
     epoch_done: Callable[[EpochRecord], None],
-) -> Path:
-    """Train a phase to its end, and return the checkpoint of its best epoch."""
-    run = Run(setup, phase, folder)
+) -> Run:
+    """Train a phase to its end, and return it."""
+    run = Run(setup, phase, folder, start)
     resumed = run.resume()
     tally.skip(run.epoch * setup.batches)
     if run.epoch == phase.recipe.epochs:
-        return run.best
+        return run
     with curves(folder, next_epoch=run.epoch + 1 if resumed else 0) as add:
 
         def keep(record: EpochRecord) -> None:
@@ -156,36 +168,38 @@ def _trained(
             epoch_done(record)
 
         if not resumed and start is not None:
-            keep(run.start(start))
+            keep(run.begin(start))
         while run.epoch < phase.recipe.epochs:
             keep(run.train_epoch(tally))
-    return run.best
+    return run
 
 
-def _write(setup: Setup, resolution: int, checkpoint: Path, images: ImageSet, out: Path) -> Path:
-    """Write a checkpoint's weights with batch norm's statistics of one resolution."""
+def _write(setup: Setup, resolution: int, run: Run, out: Path) -> Path:
+    """Write the weights of a phase's best epoch, with batch norm's statistics of one resolution.
+
+    A file that holds them already is left alone.
+    """
     spec = setup.spec
-    epoch = checkpoints.load(checkpoint, setup.module)["epoch"]
+    epoch = checkpoints.about(run.best).get("epoch")
+    if epoch is None:
+        raise checkpoints.unreadable(run.best, "it has no epoch")
+    checkpoints.load(run.best, setup.module)
     measure_norms(setup, resolution)
     variant = Variant(spec.family, spec.alpha, resolution)
     path = out / f"{variant.name}_{spec.tag}.safetensors"
+    origin = {
+        "recipe": json.dumps(identity(spec, main_phase(spec))),
+        "fine_tune": str(spec.fine_tune),
+        "epoch": str(epoch),
+        "held_out_top1": f"{held_out_top1(setup, resolution):.4f}",
+    }
     weights = Weights(
         network=setup.module.network,
         tensors={name: t.cpu().numpy().copy() for name, t in tensors(setup.module).items()},
         base_resolution=max(spec.resolutions),
         preprocessing=RULE,
-        labels=_labels(images),
-        origin={
-            "recipe": json.dumps(identity(spec, main_phase(spec))),
-            "fine_tune": str(spec.fine_tune),
-            "epoch": str(epoch),
-            "held_out_top1": f"{held_out_top1(setup, resolution):.4f}",
-        },
+        labels=setup.data.classes,
+        origin=origin if run.date is None else {**origin, "date": run.date},
     )
     native_weights.save(weights, path, half=spec.half)
     return path
-
-
-def _labels(images: ImageSet) -> tuple[str, ...]:
-    """Return the class names by index, ``""`` where a numbered set leaves one out."""
-    return tuple(images.classes.get(i, "") for i in range(max(images.classes, default=-1) + 1))

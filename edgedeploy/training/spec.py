@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STYLE = Style(activation=Activation.RELU6, padding=Padding.SYMMETRIC, eps=1e-5)
 RULE = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3, crop_fraction=1.0)
+_LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ class TrainSpec:
         distillation: The teacher, or None.
         half: Whether the weight files hold their kernels as float16.
         held_out: Share of the images that chooses the best epoch and is never trained on.
-        seed: Of weights, order, augmentation, resolutions and split.
+        seed: Of weights, order, augmentation, resolutions and split; 0 to 2³² − 1.
         tag: Last part of the files' names.
 
     Raises:
@@ -102,6 +103,11 @@ class TrainSpec:
             raise UsageError(
                 f"the held-out share is {self.held_out}, it must lie between 0 and 1",
                 fix="pass a share such as 0.05",
+            )
+        if not 0 <= self.seed <= _LARGEST_SEED:
+            raise UsageError(
+                f"the seed is {self.seed}, it must lie between 0 and {_LARGEST_SEED}",
+                fix="pass a seed such as 1",
             )
         require_word(self.tag)
         for resolution in self.resolutions:

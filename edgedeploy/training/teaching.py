@@ -111,6 +111,11 @@ def _onnx(path: Path, classes: int, device: torch.device) -> Teacher:
             f"{path} ends in Softmax, a teacher must give logits",
             fix="export it again without, or pass the weight file it was exported from",
         )
+    if model.input.shape[0] is not None:
+        raise UsageError(
+            f"{path} has the input {model.input}, a teacher must take any number of pictures",
+            fix="pass a model of edgedeploy export, or the weight file it was exported from",
+        )
     if model.side is None or model.side[0] != model.side[1]:
         raise UsageError(
             f"{path} has the input {model.input}, a teacher needs one square size",

@@ -26,7 +26,9 @@ METADATA_KEY = "edgedeploy"
 
 
 def save(weights: Weights, path: Path, *, half: bool = False) -> None:
-    """Write ``weights`` to ``path``; an existing file is replaced in one step.
+    """Write ``weights`` to ``path``; another file there is replaced in one step.
+
+    A file that holds these bytes already is left alone, with the time at which it was written.
 
     Args:
         weights: Trained weights.
@@ -56,7 +58,9 @@ def save(weights: Weights, path: Path, *, half: bool = False) -> None:
         name: np.ascontiguousarray(array, np.float16 if half and array.ndim > 1 else np.float32)
         for name, array in weights.tensors.items()
     }
-    write_atomically(path, to_bytes(tensors, metadata={METADATA_KEY: json.dumps(about)}))
+    data = to_bytes(tensors, metadata={METADATA_KEY: json.dumps(about)})
+    if not path.is_file() or path.read_bytes() != data:
+        write_atomically(path, data)
 
 
 def open_safetensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:

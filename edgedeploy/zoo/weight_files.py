@@ -108,8 +108,8 @@ def _from_safetensors(path: Path, request: WeightRequest) -> Weights:
     ):
         if found != wanted:
             raise FileError(
-                f"{path}: these weights are of {what} = {found:g}, {wanted:g} was asked for",
-                fix=f"pass {'--alpha' if what == 'α' else '--classes'} {found:g}",
+                f"{path}: these weights are of {what} = {found}, {wanted} was asked for",
+                fix=f"pass {'--alpha' if what == 'α' else '--classes'} {found}",
             )
     for what, given in (("preset", request.preset), ("activation", request.activation)):
         if given is not None:

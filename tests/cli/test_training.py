@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ def test_training_ends_with_the_command_that_exports(capsys: pytest.CaptureFixtu
     out, err = capsys.readouterr()
     path = "runs/mobilenet_v1_0.05_mine/mobilenet_v1_0.05_16_mine.safetensors"
     assert f"--weights {path} --tag mine" in out
+    assert "8 images, 2 classes (a, b), kept at 8×8" in err
     assert "main epoch 1/1  loss" in err
     assert torch.get_num_threads() == 1
 
@@ -82,7 +84,23 @@ def test_a_training_that_is_done_says_so(capsys: pytest.CaptureFixture[str]) -> 
     assert run([*TINY, "-o", "mine"]) == 0
     assert "trained already" not in capsys.readouterr().err
     assert run([*TINY, "-o", "mine"]) == 0
-    assert "mine was trained already: its weights are written again" in capsys.readouterr().err
+    assert "mine was trained already" in capsys.readouterr().err
+
+
+def test_the_command_that_exports_does_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    alpha = ("--alpha", "0.0512345678")
+    assert run([*TINY, *alpha, "-o", "two words"]) == 0
+    command = capsys.readouterr().out.splitlines()[1].strip()
+    assert run([*shlex.split(command)[1:], "-o", "models"]) == 0
+    assert len(list(Path("models").glob("*.onnx"))) == 1
+
+
+def test_a_seed_out_of_range_is_told_before_anything_is_trained(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run([*TINY, "--seed", "100000000000000000"]) == 2
+    assert "the seed is 100000000000000000, it must lie between 0 and" in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from edgedeploy.zoo import native_weights
 from tests.training.tiny import RECIPE, SPEC
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edgedeploy.images import ImageSet
@@ -172,6 +174,102 @@ def test_folder_of_another_run_is_refused_with_both_values(
         train(images, replace(SPEC, seed=7), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"alpha": 0.1}, r"alpha = 0\.05, this one has 0\.1"),
+        ({"family": Family.MOBILENET_V2}, "family = mobilenet_v1, this one has mobilenet_v2"),
+    ],
+)
+def test_folder_of_another_network_is_refused_as_such(
+    images: ImageSet, tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    train(images, replace(SPEC, resolutions=(16,)), tmp_path)
+    with pytest.raises(FileError, match=f"holds a run with {said}") as caught:
+        train(images, replace(SPEC, resolutions=(16,), **changed), tmp_path)
+    assert "remove" not in caught.value.fix
+
+
+def test_folder_of_a_run_on_other_classes_is_refused_as_such(
+    images: ImageSet, tmp_path: Path
+) -> None:
+    spec = replace(SPEC, resolutions=(16,))
+    train(images, spec, tmp_path)
+    more = replace(images, classes={**images.classes, 2: "grey"})
+    with pytest.raises(FileError, match=r"classes = \['dark', 'light'\], this one has .*'grey'"):
+        train(more, spec, tmp_path)
+
+
+@pytest.mark.parametrize("key", ["classes", "images_sha256"])
+def test_a_checkpoint_that_does_not_say_all_of_its_run_is_another_run(
+    images: ImageSet, tmp_path: Path, key: str
+) -> None:
+    spec = replace(SPEC, resolutions=(16,))
+    train(images, spec, tmp_path)
+
+    def forget(about: dict[str, Any]) -> None:
+        del about["identity"][key]
+
+    _edited(tmp_path / "last.safetensors", forget)
+    with pytest.raises(FileError, match=f"holds a run with {key} = something that it does not say"):
+        train(images, spec, tmp_path)
+
+
+def test_the_best_epoch_is_not_taken_for_the_last(images: ImageSet, tmp_path: Path) -> None:
+    spec = replace(SPEC, resolutions=(16,))
+    train(images, spec, tmp_path)
+    shutil.copy(tmp_path / "best.safetensors", tmp_path / "last.safetensors")
+    with pytest.raises(FileError, match=r"last\.safetensors is no checkpoint .*: it has no best"):
+        train(images, spec, tmp_path)
+
+
+def test_a_fine_tuning_of_another_main_phase_is_not_taken(images: ImageSet, tmp_path: Path) -> None:
+    spec = replace(SPEC, resolutions=(16,), fine_tune=1)
+    train(images, spec, tmp_path)
+    for path in tmp_path.glob("*.safetensors"):
+        path.unlink()
+    train(images, spec, tmp_path)  # the same again goes on from the same weights
+    for path in tmp_path.glob("*.safetensors"):
+        path.unlink()
+    colder = replace(spec, recipe=replace(RECIPE, warmup_epochs=0.0))
+    with pytest.raises(FileError, match="fine-tune-16 holds a run with start_sha256 = "):
+        train(images, colder, tmp_path)
+
+
+def test_a_fine_tuning_is_known_by_what_it_started_from(images: ImageSet, tmp_path: Path) -> None:
+    spec = replace(SPEC, resolutions=(16,), fine_tune=1)
+    train(images, spec, tmp_path)
+
+    def elsewhere(about: dict[str, Any]) -> None:
+        about["identity"]["start_sha256"] = "ab"
+
+    _edited(tmp_path / "fine-tune-16" / "last.safetensors", elsewhere)
+    with pytest.raises(FileError, match="fine-tune-16 holds a run with start_sha256 = ab, this"):
+        train(images, spec, tmp_path)
+
+
+def test_weights_keep_the_day_of_their_last_epoch(images: ImageSet, tmp_path: Path) -> None:
+    spec = replace(SPEC, resolutions=(16,))
+    (path,) = train(images, spec, tmp_path, today=lambda: "2026-01-02")
+    assert _weights(path).origin["date"] == "2026-01-02"
+    written = path.stat().st_mtime_ns
+    train(images, spec, tmp_path, today=lambda: "2026-03-04")
+    assert _weights(path).origin["date"] == "2026-01-02"
+    assert path.stat().st_mtime_ns == written
+
+
+def test_a_run_that_does_not_know_its_day_gives_none(images: ImageSet, tmp_path: Path) -> None:
+    spec = replace(SPEC, resolutions=(16,))
+    train(images, spec, tmp_path)
+
+    def forget(about: dict[str, Any]) -> None:
+        del about["date"]
+
+    _edited(tmp_path / "last.safetensors", forget)
+    (path,) = train(images, spec, tmp_path)
+    assert "date" not in _weights(path).origin
+
+
 def test_folder_of_a_run_on_other_images_is_refused(images: ImageSet, tmp_path: Path) -> None:
     train(images, SPEC, tmp_path)
     with pytest.raises(FileError, match="holds a run with images = 24, this one has 12"):
@@ -219,8 +317,35 @@ def test_damaged_checkpoint_is_refused(images: ImageSet, tmp_path: Path) -> None
 
 def test_diverged_training_is_told(images: ImageSet, tmp_path: Path) -> None:
     wild = replace(SPEC, recipe=replace(RECIPE, learning_rate=1e30))
-    with pytest.raises(UsageError, match="the training diverged in epoch 1"):
-        train(images, wild, tmp_path)
+    with pytest.raises(UsageError, match="the training diverged in epoch 1") as caught:
+        train(images, wild, tmp_path / "runs" / "wild")
+    assert "another folder with -o" in caught.value.fix
+    assert not (tmp_path / "runs").exists()
+
+
+def test_images_that_cannot_be_read_leave_no_folder_behind(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for i in range(2):
+            (tmp_path / "images" / label / f"{i}.png").write_bytes(b"no picture")
+    with pytest.raises(FileError, match="is not a picture that can be read"):
+        train(open_images(tmp_path / "images"), SPEC, tmp_path / "runs" / "new")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_is_in_use_is_told_before_a_picture_is_read(tmp_path: Path) -> None:
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    (tmp_path / "images" / "a" / "0.png").write_bytes(b"no picture")
+    with alone(tmp_path / "run"), pytest.raises(FileError, match="another training writes to"):
+        train(open_images(tmp_path / "images"), SPEC, tmp_path / "run")
+
+
+def test_a_failure_leaves_what_was_there(images: ImageSet, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").touch()
+    with pytest.raises(UsageError):
+        train(images.evenly(2), SPEC, tmp_path / "run")
+    assert (tmp_path / "run" / "notes.txt").exists()
 
 
 def test_unlabelled_images_are_refused(tmp_path: Path) -> None:
@@ -233,7 +358,7 @@ def test_unlabelled_images_are_refused(tmp_path: Path) -> None:
     "bad",
     [
         {"held_out": 1.0}, {"resolutions": ()}, {"resolutions": (16, 16)}, {"alpha": -1.0},
-        {"fine_tune": -1}, {"tag": "../x"}, {"tag": ""},
+        {"fine_tune": -1}, {"tag": "../x"}, {"tag": ""}, {"seed": -1}, {"seed": 10**17},
     ],
 )  # fmt: skip
 def test_impossible_training_is_refused(bad: dict[str, Any]) -> None:
@@ -256,6 +381,18 @@ def _stop_after(phase: str, epoch: int) -> Any:
             raise KeyboardInterrupt
 
     return stop
+
+
+def _edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change what a checkpoint says of itself."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    with safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()["edgedeploy"])
+    tensors = load_file(path)
+    change(about)
+    save_file(tensors, path, metadata={"edgedeploy": json.dumps(about)})
 
 
 def _weights(path: Path) -> Any:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -108,6 +109,17 @@ def test_a_teacher_that_wants_other_pictures_is_refused(tmp_path: Path) -> None:
     save(stem(), path)
     with pytest.raises(UsageError, match="takes pictures prepared by None"):
         teaching.load(path, classes=4, device=CPU)
+
+
+def test_a_teacher_of_a_fixed_number_of_pictures_is_refused(model: Path, tmp_path: Path) -> None:
+    proto = onnx.load(model)
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(proto, tmp_path / "one.onnx")
+    with pytest.raises(
+        UsageError, match=r"has the input \(1, 3, 16, 16\), a teacher must take any"
+    ):
+        teaching.load(tmp_path / "one.onnx", classes=2, device=CPU)
 
 
 @pytest.mark.parametrize("name", ["no.onnx", "no.safetensors"])

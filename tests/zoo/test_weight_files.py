@@ -41,6 +41,11 @@ def test_our_own_file_says_everything_itself(ours: Path) -> None:
         (WeightRequest(family=V2, alpha=0.25), "these are weights of mobilenet_v1"),
         (WeightRequest(family=V1, alpha=0.5), "of α = 0.25, 0.5 was asked for"),
         (WeightRequest(family=V1, alpha=0.25, classes=10), "of classes = 3, 10 was asked for"),
+        (
+            WeightRequest(family=V1, alpha=0.2500001, classes=10),
+            "of α = 0.25, 0.2500001 was asked for",
+        ),
+        (WeightRequest(family=V1, alpha=0.25, classes=1_000_001), "3, 1000001 was asked for"),
     ],
 )
 def test_our_own_file_is_refused_for_another_network(
