@@ -26,7 +26,7 @@ COUNTS = ("multiply_adds", "parameters", "memory_access_bytes")
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What one image costs in one model.
+    """What one call of a model costs: of one image, or of as many as its file fixes.
 
     Attributes:
         model: The model, with the size that was counted for.
@@ -63,7 +63,7 @@ class Analysis:
 
 
 def analyze(path: Path, hints: ModelHints) -> Analysis:
-    """Count what one image costs in a model.
+    """Count what one call of a model costs, for the images that `images_of` says.
 
     Raises:
         FileError: It is no ONNX model of one image, or it is damaged.
@@ -78,13 +78,18 @@ def analyze(path: Path, hints: ModelHints) -> Analysis:
     proto = model_file.load_proto(path)
     _check_names(proto, path)
     try:
-        ops = operations.from_onnx(proto, (1, 3, *model.side))
+        ops = operations.from_onnx(proto, (images_of(model), 3, *model.side))
     except (ValueError, RuntimeError) as error:
         raise FileError(
             f"{path} cannot be counted: {str(error).strip().splitlines()[0]}",
             fix="pass the size that the model was made for: --resolution R, or export it again",
         ) from error
     return Analysis(model, cost.of(ops))
+
+
+def images_of(model: OnnxModel) -> int:
+    """Return how many images one call has: what the file fixes, or one."""
+    return model.input.shape[0] or 1
 
 
 def _check_names(proto: onnx.ModelProto, path: Path) -> None:

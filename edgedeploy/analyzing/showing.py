@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy.analyzing import energy
-from edgedeploy.analyzing.counting import COUNTS
+from edgedeploy.analyzing.counting import COUNTS, images_of
 
 if TYPE_CHECKING:
     from edgedeploy.analyzing.counting import Analysis
@@ -42,7 +42,9 @@ def head(analysis: Analysis) -> str:
         f"{amount(totals['parameters'])} parameters",
         f"{amount(totals['memory_access_bytes'], 'B')} of memory access",
     ]
-    return f"{model.name} @{height}x{width}: {', '.join(said)}"
+    images = images_of(model)
+    batch = "" if images == 1 else f", {images} images a call"
+    return f"{model.name} @{height}x{width}{batch}: {', '.join(said)}"
 
 
 def kind_rows(analysis: Analysis, *, estimates: bool = False) -> list[tuple[str | None, ...]]:
@@ -116,7 +118,7 @@ def document(analysis: Analysis, *, estimates: bool = False) -> dict[str, Any]:
         "model": model.name,
         "path": str(model.path),
         "sha256": model.sha256,
-        "input_shape": [1, 3, *(model.side or ())],
+        "input_shape": [images_of(model), 3, *(model.side or ())],
         "totals": {**totals, "intensity": _per_byte(totals)},
         "kinds": kinds,
         "layers": [_layer(each) for each in analysis.costs],

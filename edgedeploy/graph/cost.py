@@ -47,10 +47,10 @@ class Gemm:
     """The matrix product that a convolution is by im2col: ``(m, k)`` times ``(k, n)``.
 
     Attributes:
-        m: Outputs of a group.
-        n: Places of the map: columns.
+        m: Outputs of a group: rows or columns of its weights.
+        n: Places of the map, in all images of a call.
         k: Numbers that one output is made of.
-        groups: How many such products there are.
+        groups: How many such products there are, each with weights of its own.
         is_gemm: Whether the input is the second matrix as it lies: a 1x1 kernel at stride 1.
 
     Source:
@@ -67,7 +67,7 @@ class Gemm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one operation costs, for one image.
+    """What one operation costs, for as many images as the graph's input has.
 
     Attributes:
         op: The operation.
@@ -102,7 +102,7 @@ class Cost:
 
 
 def of(ops: Sequence[Op]) -> tuple[Cost, ...]:
-    """Count each operation of a graph whose batch is 1, in its order."""
+    """Count each operation of a graph, in its order."""
     biases = _biases(ops)
     seen: set[str] = set()
     return tuple(
@@ -134,8 +134,19 @@ def _biases(ops: Sequence[Op]) -> Mapping[int, list[Tensor]]:
     found: dict[int, list[Tensor]] = {}
     for op in ops:
         if op.type == "Add" and op.constants and op.source is not None:
-            found.setdefault(op.source, []).append(op.constants[0])
-    return {number: added for number, added in found.items() if kinds.is_weighted(ops[number])}
+            before, added = ops[op.source], op.constants[0]
+            if kinds.is_weighted(before) and _is_bias(added.shape, before):
+                found.setdefault(op.source, []).append(added)
+    return found
+
+
+def _is_bias(shape: Shape | None, op: Op) -> bool:
+    """Return whether there is a number for each channel; one for all is part of an activation."""
+    if shape is None:
+        return True
+    axis = 1 if kinds.of_word(op.type) == kinds.CONVOLUTION else -1
+    channels = op.output[axis] if op.output and len(op.output) > 1 else None
+    return bool(shape) and (channels is None or count(shape) == channels)
 
 
 def _trained(op: Op) -> Sequence[Tensor]:
@@ -153,30 +164,54 @@ def _parameters(tensors: Iterable[Tensor], seen: set[str]) -> int | None:
 
 
 def _multiply_adds(op: Op) -> int | None:
+    kind = kinds.of_word(op.type)
     if op.type in _UNCOUNTED or kinds.is_foreign(op):
         return None
-    kind = kinds.of_word(op.type)
-    if not kinds.is_weighted(op):
-        if kind == kinds.CONNECTED:
-            outputs, depth = count(_part(op.output, 1)), (op.inputs[0].shape or (None,))[-1]
-            return None if outputs is None or depth is None else outputs * depth
-        return None if kind == kinds.CONVOLUTION else 0
-    weights, places = count(op.constants[0].shape), _places(op)
+    if kind == kinds.CONNECTED:
+        outputs, depth = count(op.output), _depth(op)
+        return None if outputs is None or depth is None else outputs * depth
+    if kind != kinds.CONVOLUTION:
+        return 0
+    weights = count(op.constants[0].shape) if kinds.is_weighted(op) else None
+    places = _places(op)
     return None if weights is None or places is None else weights * places
 
 
 def _places(op: Op) -> int | None:
-    """Return how often each weight is used: the places of a map, the rows of a matrix."""
-    if kinds.of_word(op.type) == kinds.CONVOLUTION:
-        return count(_part(op.inputs[0].shape if kinds.is_transposed(op) else op.output, 2))
-    width = (op.output or (None,))[-1]
-    if width is None or width not in (op.constants[0].shape or ()):
-        return None  # the weights come first, or are no matrix
-    return count(_part(op.output, 1, -1))
+    """Return how often a convolution uses each weight: the places of its maps, of every image."""
+    shape = op.inputs[0].shape if kinds.is_transposed(op) else op.output
+    return None if shape is None else count((*shape[:1], *shape[2:]))
 
 
-def _part(shape: Shape | None, start: int, stop: int | None = None) -> Shape | None:
-    return None if shape is None else shape[start:stop]
+def _depth(op: Op) -> int | None:
+    """Return how many numbers one output of a matrix product is made of.
+
+    Its operands may be turned (``transB``) and stand in either order, which is not seen here; so
+    it is what makes ``(m, k)`` times ``(k, n)`` the product's ``(m, n)`` for their sizes.
+    """
+    shapes = [tensor.shape for tensor in _operands(op)]
+    if len(shapes) != 2 or None in shapes or not op.output:
+        return None
+    if any(len(shape or ()) == 1 for shape in shapes):
+        return next(size for shape in shapes for size in shape or () if len(shape or ()) == 1)
+    first, second = (count((shape or ())[-2:]) for shape in shapes)
+    rows, columns = op.output[-2:] if len(op.output) > 1 else (None, None)
+    if not rows or not columns or not first or not second:
+        return 0 if count(op.output) == 0 else None
+    for one, other in ((first, second), (second, first)):
+        if one * columns == other * rows and one % rows == 0:
+            return one // rows
+    return None
+
+
+def _operands(op: Op) -> Sequence[Tensor]:
+    if kinds.is_weighted(op):
+        return (op.inputs[0], op.constants[0])
+    return (*op.inputs, *op.constants)[:2]
+
+
+def _part(shape: Shape | None, start: int) -> Shape | None:
+    return None if shape is None else shape[start:]
 
 
 def _memory_access_bytes(op: Op) -> int | None:
@@ -186,18 +221,29 @@ def _memory_access_bytes(op: Op) -> int | None:
 
 
 def _gemm(op: Op) -> Gemm | None:
-    places = _places(op) if kinds.is_weighted(op) else None
-    weights = count(op.constants[0].shape) if op.constants else None
-    if not places or not weights:
+    weights = count(op.constants[0].shape) if kinds.is_weighted(op) else None
+    if not weights:
         return None
     if kinds.of_word(op.type) == kinds.CONNECTED:
-        width = (op.output or (1,))[-1] or 1
-        return Gemm(m=width, n=places, k=weights // width, groups=1, is_gemm=True)
+        return _gemm_of_product(op, weights)
+    places = _places(op)
+    if not places:
+        return None
     shape = kinds.filters(op) or ()
     depth = count(shape[1:]) or 1
     own = weights // op.groups // depth
     if kinds.is_transposed(op):
         return Gemm(m=depth, n=places, k=own, groups=op.groups, is_gemm=False)
     same_map = _part(op.inputs[0].shape, 2) == _part(op.output, 2)
-    plain = op.groups == 1 and all(size == 1 for size in shape[2:]) and same_map
+    one_image = places == count(_part(op.output, 2))
+    plain = op.groups == 1 and all(size == 1 for size in shape[2:]) and same_map and one_image
     return Gemm(m=own, n=places, k=depth, groups=op.groups, is_gemm=plain)
+
+
+def _gemm_of_product(op: Op, weights: int) -> Gemm | None:
+    outputs, depth = count(op.output), _depth(op)
+    matrix = count((op.constants[0].shape or ())[-2:])
+    if not outputs or not depth or not matrix:
+        return None
+    own, groups = matrix // depth, weights // matrix
+    return Gemm(m=own, n=outputs // own // groups, k=depth, groups=groups, is_gemm=True)

@@ -1,4 +1,4 @@
-"""A graph as a row of operations on activations: of ONNX, or of OpenVINO's IR."""
+"""A graph as a row of operations on activations, read from ONNX."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from onnx import TensorProto, helper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from xml.etree.ElementTree import Element
 
     Shape = tuple[int | None, ...]
 
 _SMALL = 64  # numbers in a constant that a shape may be computed from; weights have more
-_OF_SHAPES = frozenset({"Shape", "Size", "ShapeOf"})
+OF_SHAPES = frozenset({"Shape", "Size", "ShapeOf"})
+"""What they put out is no activation, whatever they read."""
 # What leaves a constant the same weights, so that two layers that read it share them.
 _SHAPING = frozenset({"Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 _KEEPING = _SHAPING | {"Cast", "DequantizeLinear", "Identity", "QuantizeLinear"}
@@ -39,8 +39,10 @@ class Tensor:
 
     Attributes:
         shape: None where not even the number of sides is known; None for a side that is not.
-        bits: Of one number as it is stored: 8 behind DequantizeLinear; None where nobody says.
-        name: Of a constant as the file has it, so that shared weights have one; else any.
+        bits: Of one number as it is stored: 8 behind DequantizeLinear, 16 of weights that a Cast
+            makes float32; None where nobody says.
+        name: Of a constant as the file has it (of IR the layer's id), so that shared weights have
+            one; else any.
     """
 
     shape: Shape | None
@@ -102,7 +104,7 @@ def from_onnx(model: onnx.ModelProto, shape: Sequence[int]) -> tuple[Op, ...]:
 
     Args:
         model: With one image input; left as it is.
-        shape: Of the input, ``(1, 3, H, W)``.
+        shape: Of the input, ``(N, 3, H, W)``; see `batch_of`.
 
     Raises:
         ValueError: The input has another number of sides, or a convolution no groups.
@@ -113,7 +115,7 @@ def from_onnx(model: onnx.ModelProto, shape: Sequence[int]) -> tuple[Op, ...]:
     for node in model.graph.node:
         inputs = [name for name in node.input if name]
         # none at all: Constant; and what is made of a shape is no activation
-        if node.op_type in _OF_SHAPES or all(name in values.fixed for name in inputs):
+        if node.op_type in OF_SHAPES or all(name in values.fixed for name in inputs):
             values.fix(node, inputs)
             continue
         moving = [name for name in inputs if name not in values.fixed]
@@ -130,6 +132,14 @@ def from_onnx(model: onnx.ModelProto, shape: Sequence[int]) -> tuple[Op, ...]:
             )
         )
     return tuple(ops)
+
+
+def batch_of(model: onnx.ModelProto) -> int:
+    """Return how many images a model takes in each call: what its file says, 1 where it is open."""
+    constants = {each.name for each in model.graph.initializer}
+    image = next((each for each in model.graph.input if each.name not in constants), None)
+    dims = image.type.tensor_type.shape.dim if image is not None else ()
+    return max(dims[0].dim_value, 1) if dims else 1  # 0: it has a name, or nothing
 
 
 class _Values:
@@ -151,7 +161,10 @@ class _Values:
         """Note that what a node puts out is the same for every image."""
         self.fixed.update(node.output)
         if node.op_type in _KEEPING and inputs:
-            self._roots[node.output[0]] = self._roots.get(inputs[0], inputs[0])
+            (made, *_), (read, *_) = node.output, inputs
+            self._roots[made] = self._roots.get(read, read)
+            if node.op_type != "QuantizeLinear":  # that stores what it makes
+                self._stored[made] = self._stored.get(read, read)
 
     def tensors(self, names: Iterable[str]) -> tuple[Tensor, ...]:
         return tuple(self._tensor(name) for name in names)
@@ -243,50 +256,3 @@ def _bits(word: str) -> int | None:
     """
     digits = re.search(r"\d+", word)
     return _BITS.get(word) if digits is None else int(digits[0])
-
-
-def from_ir(root: Element) -> tuple[Op, ...]:
-    """Return the operations of OpenVINO's IR, without the types of their tensors.
-
-    Raises:
-        KeyError: It is no IR.
-        ValueError: As that.
-    """
-    edges: dict[str, list[str]] = {}
-    for edge in sorted(root.iterfind("edges/edge"), key=lambda edge: int(edge.attrib["to-port"])):
-        edges.setdefault(edge.attrib["to-layer"], []).append(edge.attrib["from-layer"])
-    ops: list[Op] = []
-    numbers: dict[str, int | None] = {}
-    fixed: set[str] = set()
-    for layer in root.iterfind("layers/layer"):
-        key, kind = layer.attrib["id"], layer.attrib["type"]
-        sources = edges.get(key, [])
-        if kind == "Parameter":
-            numbers[key] = None
-            continue
-        # none at all: Const; and what is made of a shape is no activation
-        if kind in _OF_SHAPES or all(source in fixed for source in sources):
-            fixed.add(key)
-            continue
-        numbers[key] = len(ops)
-        taken = [_port(port) for port in layer.iterfind("input/port")]
-        pairs = list(zip(sources, taken, strict=True))
-        constants = tuple(tensor for source, tensor in pairs if source in fixed)
-        grouped = kind.startswith("GroupConvolution") and constants
-        ops.append(
-            Op(
-                names=(layer.attrib["name"],),
-                type=kind,
-                source=numbers[next(source for source in sources if source not in fixed)],
-                inputs=tuple(tensor for source, tensor in pairs if source not in fixed),
-                constants=constants,
-                outputs=tuple(_port(port) for port in layer.iterfind("output/port")),
-                groups=(constants[0].shape or (1,))[0] or 1 if grouped else 1,
-            )
-        )
-    return tuple(ops)
-
-
-def _port(port: Element) -> Tensor:
-    sizes = [int(dim.text or "-1") for dim in port.iterfind("dim")]
-    return Tensor(tuple(size if size >= 0 else None for size in sizes))

@@ -51,7 +51,7 @@ def read(folder: Path, engine: str, shape: Sequence[int]) -> Counted:
 
 
 def add(record: ProfileRecord, counted: Counted) -> ProfileRecord:
-    """Return ``record`` with the ``cost`` of one image: multiply-adds and parameters."""
+    """Return ``record`` with its ``cost``: multiply-adds and parameters of its graph."""
     found: dict[str, int | None] = dict.fromkeys(("multiply_adds", "parameters"))
     if counted.ops is not None:
         costs = cost.of(counted.ops)

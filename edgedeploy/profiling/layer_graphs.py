@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from edgedeploy.errors import FileError
-from edgedeploy.graph import operations
+from edgedeploy.graph import openvino_graph, operations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,8 @@ def read(folder: Path, engine: str, shape: Sequence[int]) -> tuple[Op, ...] | No
     Args:
         folder: The artifact.
         engine: Its file.
-        shape: Of the input, ``(N, 3, H, W)``; what is counted is counted for one image.
+        shape: Of the input, ``(N, 3, H, W)``; what is counted is counted for one image, or for as
+            many as the file fixes.
 
     Returns:
         None where the artifact holds no graph: an engine of TensorRT without its source.
@@ -41,9 +42,9 @@ def read(folder: Path, engine: str, shape: Sequence[int]) -> tuple[Op, ...] | No
         return None
     try:
         if path.suffix == ".xml":
-            return operations.from_ir(ElementTree.parse(path).getroot())
+            return openvino_graph.from_ir(ElementTree.parse(path).getroot())
         model = onnx.load(path, load_external_data=False)
-        return operations.from_onnx(model, (1, *shape[1:]))
+        return operations.from_onnx(model, (operations.batch_of(model), *shape[1:]))
     except (
         OSError,
         ValueError,

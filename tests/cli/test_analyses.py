@@ -15,7 +15,7 @@ from edgedeploy.cli import app
 from tests.analyzing import peaks_examples
 from tests.graph.networks import block
 from tests.graph.test_operations import model
-from tests.models import save
+from tests.models import save, stem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +60,20 @@ def test_the_document_sums_what_its_layers_say(
     assert layers["depthwise/conv"]["kind"] == "depthwise"
     assert layers["classifier/conv"]["kind"] == "fully connected"
     assert layers["depthwise/act"]["gemm"] is None
+
+
+def test_a_batch_that_the_file_fixes_is_counted_whole_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, four = (
+        str(save(stem((images, 3, 8, 8)), tmp_path / f"{images}.onnx")) for images in (1, 4)
+    )
+    single, whole = _json(capsys, one), _json(capsys, four)
+    assert whole["input_shape"] == [4, 3, 8, 8]
+    assert whole["totals"]["multiply_adds"] == 4 * single["totals"]["multiply_adds"]
+    assert whole["totals"]["parameters"] == single["totals"]["parameters"]
+    assert app.run(["analyze", four]) == 0
+    assert capsys.readouterr().out.startswith("4 @8x8, 4 images a call: ")
 
 
 def test_half_the_side_has_a_quarter_of_the_multiply_adds(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import helper
+from onnx import TensorProto, helper
 
 from edgedeploy.graph import cost, operations
 from edgedeploy.graph.cost import Cost, Gemm
@@ -15,6 +15,8 @@ from tests.graph.test_operations import SHAPE, model, quantised
 
 if TYPE_CHECKING:
     import onnx
+
+    from edgedeploy.graph.operations import Shape
 
 
 def costs(nodes: list[onnx.NodeProto], **constants: Any) -> dict[str, Cost]:
@@ -160,3 +162,130 @@ def test_weights_made_from_the_image_are_no_parameters() -> None:
     ]
     only = costs(nodes)["out"]
     assert (only.kind, only.multiply_adds, only.parameters) == ("other", None, 0)
+
+
+def products(nodes: list[onnx.NodeProto], **constants: Any) -> Cost:
+    """What the last of some nodes costs; shapes to come from ``to``."""
+    return list(costs(nodes, **constants).values())[-1]
+
+
+def reshaped(*shape: int) -> Any:
+    return np.array(shape, np.int64)
+
+
+RESHAPE = helper.make_node("Reshape", ["image", "to"], ["r"])
+
+
+def test_rows_of_a_gemm_count_where_the_first_axis_is_tokens() -> None:
+    gemm = helper.make_node("Gemm", ["r", "w"], ["out"])
+    only = products([RESHAPE, gemm], to=reshaped(-1, 16), w=weights(16, 32))
+    assert only.multiply_adds == 48 * 16 * 32
+    assert only.gemm == Gemm(m=32, n=48, k=16, groups=1, is_gemm=True)
+
+
+@pytest.mark.parametrize(
+    ("turns", "shape", "kernel"),
+    [
+        ({}, (48, 16), (16, 32)),
+        ({"transB": 1}, (48, 16), (32, 16)),
+        ({"transA": 1}, (16, 48), (16, 32)),
+        ({"transA": 1, "transB": 1}, (16, 48), (32, 16)),
+        ({"transB": 1}, (48, 16), (16, 16)),
+    ],
+)
+def test_a_gemm_counts_the_same_however_its_matrices_lie(
+    turns: dict[str, Any], shape: tuple[int, ...], kernel: tuple[int, ...]
+) -> None:
+    gemm = helper.make_node("Gemm", ["r", "w"], ["out"], **turns)
+    only = products([RESHAPE, gemm], to=reshaped(*shape), w=weights(*kernel))
+    assert only.multiply_adds == 48 * kernel[0] * kernel[1]
+
+
+@pytest.mark.parametrize(
+    ("first", "to", "kernel", "multiply_adds", "gemm"),
+    [
+        ("r", (24, 1, 32), (32, 5), 24 * 32 * 5, Gemm(5, 24, 32, 1, is_gemm=True)),
+        ("r", (1, 4, 12, 16), (4, 16, 5), 4 * 12 * 16 * 5, Gemm(5, 12, 16, 4, is_gemm=True)),
+        ("w", (1, 32, 24), (5, 32), 5 * 32 * 24, Gemm(5, 24, 32, 1, is_gemm=True)),
+        ("w", (3, 16, 16), (16, 16), 3 * 16**3, Gemm(16, 48, 16, 1, is_gemm=True)),
+    ],
+    ids=["sequence first", "batched weights", "weights first", "square"],
+)
+def test_a_matrix_product_has_its_outputs_times_their_depth(
+    first: str, to: tuple[int, ...], kernel: tuple[int, ...], multiply_adds: int, gemm: Gemm
+) -> None:
+    inputs = ["w", "r"] if first == "w" else ["r", "w"]
+    product = helper.make_node("MatMul", inputs, ["out"])
+    only = products([RESHAPE, product], to=reshaped(*to), w=weights(*kernel))
+    assert (only.multiply_adds, only.gemm) == (multiply_adds, gemm)
+
+
+def test_heads_on_the_first_axis_count_in_a_product_of_two_activations() -> None:
+    nodes = [
+        RESHAPE,
+        helper.make_node("Transpose", ["r"], ["t"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["t", "r"], ["out"]),
+    ]
+    assert products(nodes, to=reshaped(4, 4, 48)).multiply_adds == 4 * 48 * 4 * 48
+
+
+def test_a_product_with_a_vector_sums_all_of_it() -> None:
+    product = helper.make_node("MatMul", ["image", "v"], ["out"])
+    assert products([product], v=weights(16)).multiply_adds == 3 * 16 * 16
+
+
+def product(read: Shape | None, kernel: Shape, out: Shape | None) -> Cost:
+    op = Op(
+        names=("g",),
+        type="MatMulNBits",
+        source=None,
+        inputs=(Tensor(read),),
+        constants=(Tensor(kernel),),
+        outputs=(Tensor(out),),
+    )
+    return cost.of([op])[0]
+
+
+@pytest.mark.parametrize(
+    ("read", "out"), [((48, 16), (48, 4)), (None, (48, 4)), ((48, 16), None), ((48, None), (48, 4))]
+)
+def test_a_product_whose_sizes_do_not_fit_is_not_known(
+    read: Shape | None, out: Shape | None
+) -> None:
+    only = product(read, (4, 2, 8), out)
+    assert (only.multiply_adds, only.gemm) == (None, None)
+
+
+def test_nothing_times_something_is_nothing() -> None:
+    assert product((0, 16), (16, 32), (0, 32)).multiply_adds == 0
+
+
+def test_windows_on_the_first_axis_count_in_a_convolution() -> None:
+    nodes = [RESHAPE, conv(source="r")]
+    only = products(nodes, to=reshaped(4, 3, 8, 8), w=weights(8, 3, 1, 1))
+    assert only.multiply_adds == 4 * 64 * 24
+    # four matrices, not one
+    assert only.gemm == Gemm(m=8, n=256, k=3, groups=1, is_gemm=False)
+
+
+def test_one_number_added_to_all_channels_is_no_bias() -> None:
+    nodes = [
+        conv("c"),
+        helper.make_node("Add", ["c", "three"], ["a"]),
+        helper.make_node("Clip", ["a", "zero", "six"], ["out"]),
+    ]
+    scalars = {"three": np.float32(3), "zero": np.float32(0), "six": np.float32(6)}
+    assert costs(nodes, w=weights(8, 3, 1, 1), **scalars)["c"].parameters == 24
+    assert costs(nodes, w=weights(1, 3, 1, 1), **scalars)["c"].parameters == 3
+
+
+def test_a_number_for_each_channel_is_a_bias() -> None:
+    nodes = [conv("c"), helper.make_node("Add", ["c", "b"], ["out"])]
+    found = costs(nodes, w=weights(8, 3, 1, 1), b=weights(8, 1, 1))
+    assert found["c"].parameters == 32
+
+
+def test_weights_stored_in_half_precision_are_read_as_two_bytes() -> None:
+    nodes = [helper.make_node("Cast", ["h"], ["w"], to=TensorProto.FLOAT), conv()]
+    only = costs(nodes, h=np.ones((8, 3, 1, 1), np.float16))["out"]
+    assert only.memory_access_bytes == 4 * (3 * 256 + 8 * 256) + 2 * 24

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import numpy as np
 import onnx_ir as ir
@@ -156,21 +155,39 @@ def test_a_convolution_without_groups_is_a_value_error(groups: int) -> None:
         operations.from_onnx(proto, SHAPE)
 
 
-def test_the_groups_of_an_ir_are_an_axis_of_its_weights() -> None:
-    root = ElementTree.fromstring(
-        """<net><layers>
-        <layer id="0" name="image" type="Parameter"><output><port id="0"/></output></layer>
-        <layer id="1" name="w" type="Const"><output><port id="0"/></output></layer>
-        <layer id="2" name="c" type="GroupConvolution">
-         <input>
-          <port id="0"><dim>-1</dim><dim>8</dim><dim>4</dim><dim>4</dim></port>
-          <port id="1"><dim>8</dim><dim>1</dim><dim>1</dim><dim>3</dim><dim>3</dim></port>
-         </input>
-         <output><port id="2"><dim>-1</dim><dim>8</dim><dim>2</dim><dim>2</dim></port></output>
-        </layer></layers><edges>
-        <edge from-layer="0" from-port="0" to-layer="2" to-port="0"/>
-        <edge from-layer="1" from-port="0" to-layer="2" to-port="1"/></edges></net>"""
+def test_weights_have_the_bits_of_the_file_behind_casts_and_what_turns_them() -> None:
+    proto = model(
+        [
+            helper.make_node("Cast", ["half"], ["w"], to=TensorProto.FLOAT),
+            helper.make_node("Transpose", ["w"], ["turned"]),
+            helper.make_node("Flatten", ["image"], ["f"]),
+            helper.make_node("MatMul", ["f", "turned"], ["out"]),
+        ],
+        half=np.ones((5, 768), np.float16),
     )
-    (conv,) = operations.from_ir(root)
-    assert (conv.groups, conv.output, conv.source) == (8, (None, 8, 2, 2), None)
-    assert [each.shape for each in conv.inputs] == [(None, 8, 4, 4)]
+    (weight,) = by_name(operations.from_onnx(proto, SHAPE))["out"].constants
+    assert weight == Tensor((768, 5), 16, "half")
+
+
+def test_weights_quantised_in_the_graph_are_integers() -> None:
+    proto = model(
+        [
+            helper.make_node("QuantizeLinear", ["w", "s", "z"], ["wq"]),
+            helper.make_node("DequantizeLinear", ["wq", "s", "z"], ["wf"]),
+            helper.make_node("Conv", ["image", "wf"], ["out"]),
+        ],
+        w=np.ones((4, 3, 1, 1), np.float32),
+        s=np.float32(0.1),
+        z=np.int8(0),
+    )
+    (weight,) = by_name(operations.from_onnx(proto, SHAPE))["out"].constants
+    assert weight == Tensor((4, 3, 1, 1), 8, "w")
+
+
+@pytest.mark.parametrize(("side", "images"), [("N", 1), (0, 1), (4, 4)])
+def test_a_batch_that_the_file_leaves_open_is_one_image(side: Any, images: int) -> None:
+    proto = model([helper.make_node("Relu", ["image"], ["out"])])
+    dim = proto.graph.input[0].type.tensor_type.shape.dim[0]
+    if isinstance(side, int):
+        dim.dim_value = side
+    assert operations.batch_of(proto) == images
