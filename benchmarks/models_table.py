@@ -5,7 +5,8 @@ python benchmarks/models_table.py [--check] [--models models] [--runs runs]
 Parameters and multiply-adds are counted in the models, accuracies come from `accuracy.json` and
 seed, epochs, recipe and date from `training.json`. ``--check`` writes nothing, and ends with 1 and
 the lines that differ. ``--runs`` first takes the facts of models that were trained anew from their
-weight files, ``runs/*/<model>.safetensors``, into `training.json`; the date is that of the file.
+weight files, ``runs/*/<model>.safetensors``, into `training.json`. Only weights that export to the
+very bytes of a model are its own; where they do not say their date, it is that of the file.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from shipped import facts, pages
 
 from edgedeploy.errors import EdgeDeployError, FileError
+from edgedeploy.exporting.request import ExportRequest, export
 from edgedeploy.files import sha256, write_atomically
+from edgedeploy.model_file import ModelHints
+from edgedeploy.types import Variant
 from edgedeploy.zoo import native_weights
 
 if TYPE_CHECKING:
@@ -46,10 +51,16 @@ def block(models: Sequence[Shipped], evaluated: str) -> str:
     rows = [_row(model, backends, tag) for model in models]
     measured = sorted({f"{m.images:,} images of `{m.data}`" for m in models if m.top1})
     recipes = sorted({f"`{m.training.recipe}`" for m in models if m.training is not None})
+    accuracy = (
+        f"evaluated on\n{' and '.join(measured)}, {evaluated}" if measured else "not measured"
+    )
+    trained = (
+        f"Recipe: {', '.join(recipes)};\nthe date is that of the training."
+        if recipes
+        else "How they were\ntrained is not known."
+    )
     words = (
-        f"Files are called `mobilenet_<model>{tag}.onnx`. Top-1 in percent, evaluated on\n"
-        f"{' and '.join(measured)}, {evaluated}. Recipe: {', '.join(recipes)};\n"
-        "the date is that of the training."
+        f"Files are called `mobilenet_<model>{tag}.onnx`. Top-1 in percent, {accuracy}. {trained}"
     )
     return f"{words}\n\n{pages.table(head, rows)}"
 
@@ -92,20 +103,53 @@ def _short(name: str, tag: str) -> str:
 def collect(models: Path, runs: Path) -> None:
     """Put what weight files say of their training into `training.json`; other entries stay.
 
+    Weights that a model was not exported from are named on stderr, and say nothing of it.
+
     Raises:
         FileError: A weight file is damaged, or was not written by `edgedeploy train`.
     """
     path = models / facts.TRAINING
-    document = facts.document(path, facts.TRAINING_SCHEMA)
+    document = (
+        facts.document(path, facts.TRAINING_SCHEMA)
+        if path.exists()
+        else {"schema": facts.TRAINING_SCHEMA, "models": {}}
+    )
     for model in sorted(models.glob("*.onnx")):
+        of_it = sha256(model)
         for weights in sorted(runs.glob(f"*/{model.stem}.safetensors")):
-            entry = {"model_sha256": sha256(model), **asdict(_trained(weights))}
+            if _exported(weights) != of_it:
+                print(f"{model} was not exported from {weights}: left as it is", file=sys.stderr)
+                continue
+            known = document["models"].get(model.stem, {})
+            date = known.get("date") if known.get("model_sha256") == of_it else None
+            entry = {"model_sha256": of_it, **asdict(_trained(weights, date))}
             document["models"][model.stem] = entry
     text = json.dumps(document, indent=1, sort_keys=True) + "\n"
     write_atomically(path, text.encode())
 
 
-def _trained(weights: Path) -> facts.Training:
+def _exported(weights: Path) -> str | None:
+    """Return the SHA-256 of what `edgedeploy export` makes of a weight file; None: not its name."""
+    variant = Variant.from_name(weights.stem)
+    if variant is None:
+        return None
+    request = ExportRequest(
+        name=variant.family.value,
+        alpha=variant.alpha,
+        resolution=variant.resolution,
+        weights=weights,
+    )
+    with TemporaryDirectory() as folder:
+        return sha256(export(request, hints=ModelHints(), out=Path(folder))[0])
+
+
+def _trained(weights: Path, date: str | None) -> facts.Training:
+    """Return what a weight file says of its training.
+
+    Args:
+        weights: The file.
+        date: What is written down already, for a file that does not say; None: that of the file.
+    """
     _, metadata = native_weights.open_safetensors(weights)
     written = datetime.datetime.fromtimestamp(weights.stat().st_mtime, datetime.timezone.utc)
     try:
@@ -117,7 +161,7 @@ def _trained(weights: Path) -> facts.Training:
             epochs=recipe["epochs"],
             fine_tune=int(origin["fine_tune"]),
             teacher=recipe["teacher_sha256"] is not None,
-            date=f"{written:%Y-%m-%d}",
+            date=origin.get("date") or date or f"{written:%Y-%m-%d}",
         )
     except (KeyError, ValueError, TypeError) as error:
         raise FileError(
