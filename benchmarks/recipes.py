@@ -25,6 +25,7 @@ from shipped import pages
 from edgedeploy import evaluating, shares
 from edgedeploy.errors import EdgeDeployError, FileError
 from edgedeploy.files import write_atomically
+from edgedeploy.types import Family, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,8 +77,8 @@ class Question:
 def commands(question: Question, way: Way, seed: int) -> list[list[str]]:
     """Return the calls of edgedeploy that train one way from one seed, and evaluate it."""
     tag, variant = names(question, way, seed)
-    run, models, built = (question.out / part for part in (tag, "models", "build"))
-    alike = [FAMILY, "--alpha", f"{question.alpha:g}", "--tag", tag]
+    run, models, built = (question.out / part for part in (variant, "models", "build"))
+    alike = [FAMILY, "--alpha", str(question.alpha), "--tag", tag]
     few = [] if question.threads is None else ["--threads", str(question.threads)]
     teacher = ["--teacher", str(question.teacher)] if way.distils else []
     side = str(question.resolution)
@@ -95,9 +96,10 @@ def commands(question: Question, way: Way, seed: int) -> list[list[str]]:
 
 
 def names(question: Question, way: Way, seed: int) -> tuple[str, str]:
-    """Return the tag of a training, and the stem of its model."""
+    """Return the tag of a training, and the stem of its model, which its folder has too."""
     tag = f"{way.word}_{question.epochs}_{seed}"
-    return tag, f"{FAMILY}_{question.alpha:.2f}_{question.resolution}_{tag}"
+    variant = Variant(Family.parse(FAMILY), question.alpha, question.resolution)
+    return tag, f"{variant.name}_{tag}"
 
 
 def answer(question: Question, way: Way, seed: int) -> tuple[float, int]:

@@ -2,10 +2,10 @@
 
 python benchmarks/zoo.py cifar10-jpeg.zip [--all] [--only mobilenet_v1_0.50] [--list]
 
-A training whose weight files are there is skipped, one that was interrupted goes on at its last
-whole epoch, and the other commands do nothing where nothing has changed: the same command again
-finishes what is left. ``--list`` prints the
-commands and runs nothing.
+A training whose weight files are there is skipped if they say that they are of this very training,
+one that was interrupted goes on at its last whole epoch, and the other commands do nothing where
+nothing has changed: the same command again finishes what is left. ``--list`` prints the commands
+and runs nothing.
 
 The test images play no part here: `edgedeploy eval` looks at them once, when all is trained.
 """
@@ -13,11 +13,18 @@ The test images play no part here: `edgedeploy eval` looks at them once, when al
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from edgedeploy.errors import EdgeDeployError, FileError
+from edgedeploy.training import recipes
+from edgedeploy.types import Family, Variant
+from edgedeploy.zoo import native_weights
 
 TAG = "cifar10"
 
@@ -48,7 +55,11 @@ class Row:
     @property
     def name(self) -> str:
         """What ``--only`` calls it."""
-        return f"{self.family}_{self.alpha:.2f}"
+        return self.variant(self.resolutions[0]).width_name
+
+    def variant(self, resolution: int) -> Variant:
+        """Return one of the models."""
+        return Variant(Family.parse(self.family), self.alpha, resolution)
 
 
 _V1, _V2 = (112, 96, 80, 64), (112, 64)
@@ -79,26 +90,57 @@ class Step:
         arguments: Of the command line.
         makes: The files of a training; where they are there, it is done. The other commands
             know themselves whether there is something to do.
+        origin: What these files say of their training.
     """
 
     arguments: tuple[str, ...]
     makes: tuple[Path, ...] = ()
+    origin: tuple[tuple[str, object], ...] = ()
 
-    @property
     def done(self) -> bool:
-        """Whether nothing is left to do."""
-        return bool(self.makes) and all(path.exists() for path in self.makes)
+        """Return whether nothing is left to do.
+
+        Raises:
+            FileError: The files are there, and of another training.
+        """
+        if not self.makes or not all(path.exists() for path in self.makes):
+            return False
+        found = [_origin(path) for path in self.makes]
+        for key, wanted in self.origin:
+            for path, theirs in zip(self.makes, found, strict=True):
+                other = theirs.get(key, "something that it does not say")
+                if key == "fine_tune" and other == 0:
+                    return wanted == 0  # it may be added afterwards
+                if other != wanted:
+                    raise FileError(
+                        f"{path} is of a training with {key} = {other}, this one has {wanted}",
+                        fix=f"move the folder away: mv {path.parent} {path.parent}_before",
+                    )
+        return True
+
+
+def _origin(path: Path) -> dict[str, Any]:
+    """Return what a weight file says of its training."""
+    _, metadata = native_weights.open_safetensors(path)
+    try:
+        origin = json.loads(metadata[native_weights.METADATA_KEY])["origin"]
+        return {**json.loads(origin["recipe"]), "fine_tune": int(origin["fine_tune"])}
+    except (KeyError, ValueError, TypeError) as error:
+        raise FileError(
+            f"{path} does not say how it was trained: {error!r}",
+            fix=f"move it away: mv {path} {path}.old",
+        ) from error
 
 
 def steps(row: Row, data: Path, threads: int | None, recipe: str = "best") -> list[Step]:
     """Return the calls that make one row's models and their calibrations."""
     run = Path("runs", f"{row.name}_{TAG}")
-    names = [f"{row.name}_{side}_{TAG}" for side in row.resolutions]
+    names = [f"{row.variant(side).name}_{TAG}" for side in row.resolutions]
     weights = [run / f"{name}.safetensors" for name in names]
     folder = COMPARED_IN if row.compared else Path("models")
     models = [folder / f"{name}.onnx" for name in names]
     common = () if threads is None else ("--threads", str(threads))
-    alpha = ("--alpha", f"{row.alpha:g}")
+    alpha = ("--alpha", str(row.alpha))
     epochs = () if row.epochs is None else ("--epochs", str(row.epochs))
     training = Step(
         (
@@ -109,6 +151,10 @@ def steps(row: Row, data: Path, threads: int | None, recipe: str = "best") -> li
             *common,
         ),
         tuple(weights),
+        (
+            *(("recipe", recipe), ("epochs", row.epochs or recipes.get(recipe).epochs)),
+            *(("seed", 1), ("resolutions", list(row.resolutions)), ("fine_tune", row.fine_tune)),
+        ),
     )
     exports = [
         Step(
@@ -144,14 +190,23 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
     options = parser.parse_args()
-    for row in chosen(options.only, everything=options.all):
-        for step in steps(row, options.data, options.threads, options.recipe):
-            print(f"{'# done: ' if step.done else ''}edgedeploy {shlex.join(step.arguments)}")
-            sys.stdout.flush()
-            if not step.done and not options.list:
-                command = [sys.executable, "-m", "edgedeploy", *step.arguments]
-                if code := subprocess.run(command, check=False).returncode:
-                    sys.exit(code)  # it has said why
+    try:
+        for row in chosen(options.only, everything=options.all):
+            for step in steps(row, options.data, options.threads, options.recipe):
+                _take(step, lists=options.list)
+    except EdgeDeployError as error:
+        print(f"{error.problem}\n  fix: {error.fix}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _take(step: Step, *, lists: bool) -> None:
+    """Print a step, and run it where something is left to do."""
+    done = step.done()
+    print(f"{'# done: ' if done else ''}edgedeploy {shlex.join(step.arguments)}", flush=True)
+    if not done and not lists:
+        command = [sys.executable, "-m", "edgedeploy", *step.arguments]
+        if code := subprocess.run(command, check=False).returncode:
+            sys.exit(code)  # it has said why
 
 
 if __name__ == "__main__":

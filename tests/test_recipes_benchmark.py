@@ -45,16 +45,17 @@ def test_every_command_is_one_that_edgedeploy_takes(recipes: Any, question: Any)
             command.make_context(name, rest)
 
 
-def test_no_two_trainings_share_a_folder_and_none_goes_on_with_other_epochs(
+def test_no_two_trainings_share_a_folder_and_none_goes_on_with_other_options(
     recipes: Any, question: Any
 ) -> None:
-    found = {
-        recipes.names(asked, way, seed)
-        for asked in (question, replace(question, epochs=7))
+    others = ({"epochs": 7}, {"alpha": 0.5}, {"alpha": 0.501}, {"resolution": 32})
+    calls = [
+        recipes.commands(asked, way, seed)[0]
+        for asked in (question, *(replace(question, **other) for other in others))
         for way in recipes.WAYS
         for seed in (1, 2)
-    }
-    assert len(found) == 16
+    ]
+    assert len({call[call.index("-o") + 1] for call in calls}) == len(calls) == 40
 
 
 def test_the_first_recipe_is_what_the_others_are_set_beside(recipes: Any) -> None:

@@ -82,6 +82,26 @@ def test_networks_that_are_not_trained_are_named_with_their_commands(
     assert "--only mobilenet_v1_0.25" not in text
 
 
+def test_a_model_without_an_accuracy_is_named(script: Any, shipped: Any) -> None:
+    first, *others = shipped
+    text = script.sections([replace(first, top1={}), *others], None, None)["counted"].text
+    assert f"Not evaluated, and so not drawn: `{first.name}`. Command not run:" in text
+    whole = script.sections(shipped, None, None)["counted"].text
+    assert "Not evaluated" not in whole
+
+
+def test_models_without_any_accuracy_are_told(
+    script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = shutil.copytree(ROOT / "models", tmp_path / "models")
+    (models / "accuracy.json").write_text('{"schema": "edgedeploy.accuracy/1", "models": {}}')
+    page = shutil.copy(ROOT / "docs" / "tradeoffs.md", tmp_path)
+    assert script.main(["--models", str(models), "--page", str(page)]) == 6
+    told = capsys.readouterr().err
+    assert "there is no accuracy of mobilenet_v1_0.50_112_cifar10, " in told
+    assert "fix: run: edgedeploy build" in told
+
+
 def test_tables_4_and_5_show_what_was_trained(script: Any, shipped: Any) -> None:
     shallow = replace(
         shipped[0],

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import importlib
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from edgedeploy.errors import FileError
+from edgedeploy.training.spec import STYLE
 from edgedeploy.types import Family, Variant
+from edgedeploy.zoo import native_weights, networks, random_weights
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,12 +66,50 @@ def test_a_training_is_done_where_its_weights_are(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     training, *others = zoo.steps(zoo.GRID[0], Path("cifar10.zip"), threads=None)
-    assert not training.done
+    assert not training.done()
+    _write(training)
+    assert training.done()
+    assert not any(step.done() for step in others)  # they know themselves
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"recipe": "paper"}, "with recipe = best, this one has paper"),
+        ({"epochs": 7}, "with epochs = 30, this one has 7"),
+        ({"fine_tune": 2}, "with fine_tune = 1, this one has 2"),
+    ],
+)
+def test_weights_of_another_training_are_not_taken_for_this_one(
+    zoo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = replace(zoo.GRID[0], fine_tune=1)
+    _write(zoo.steps(row, Path("cifar10.zip"), threads=None)[0])
+    recipe = asked.pop("recipe", "best")
+    training, *_ = zoo.steps(replace(row, **asked), Path("cifar10.zip"), None, recipe)
+    with pytest.raises(FileError, match=said) as caught:
+        training.done()
+    assert caught.value.fix.startswith("move the folder away: mv runs/mobilenet_v1_0.25_cifar10 ")
+
+
+def test_fine_tuning_may_be_added_to_a_training_that_is_done(
+    zoo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _write(zoo.steps(zoo.GRID[0], Path("cifar10.zip"), threads=None)[0])
+    row = replace(zoo.GRID[0], fine_tune=2)
+    assert not zoo.steps(row, Path("cifar10.zip"), threads=None)[0].done()
+
+
+def _write(training: Any) -> None:
+    """Write the weight files of a training, without having trained."""
+    said = dict(training.origin)
+    origin = {"fine_tune": str(said.pop("fine_tune")), "recipe": json.dumps(said)}
+    network = networks.network(Family.MOBILENET_V1, alpha=0.05, classes=2, style=STYLE)
     for path in training.makes:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    assert training.done
-    assert not any(step.done for step in others)  # they know themselves
+        weights = replace(random_weights.random(network, 0), origin=origin)
+        native_weights.save(weights, path)
 
 
 def test_a_row_is_chosen_by_name_or_for_being_shipped(zoo: Any) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
+
+from shipped import plots
 
 from edgedeploy.reporting import palette, vega
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_FONT = 'font-family="Arial, sans-serif" font-size="12px"'  # in a report the style sheet says it
-_VARIABLE = re.compile(r"var\(--([a-z0-9-]+)\)")
 
 
 def lines(
@@ -43,7 +41,6 @@ def lines(
         "data": {"values": rows},
         "width": 560,
         "height": 300,
-        "background": palette.LIGHT["paper"],
         "mark": {"type": "line", "point": {"size": 60, "filled": True}},
         "encoding": {
             "x": {
@@ -67,5 +64,4 @@ def lines(
             },
         },
     }
-    drawn = vega.draw(spec, alt=alt).replace("<svg ", f"<svg {_FONT} ", 1)
-    return _VARIABLE.sub(lambda found: palette.LIGHT[found[1]], drawn) + "\n"
+    return plots.on_white(spec, alt=alt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgedeploy.errors import FileError
 from edgedeploy.training.spec import STYLE
 from edgedeploy.types import Family
 from edgedeploy.zoo import networks
@@ -29,6 +30,10 @@ _PAPER = {
     (Family.MOBILENET_V1, 0.75): (325, 2.6, 0.684),
     (Family.MOBILENET_V1_SHALLOW, 1.0): (307, 2.9, 0.653),
 }
+_EVALUATE = (
+    "edgedeploy build --backend ort --fp32 && edgedeploy eval --data cifar10-jpeg.zip/test && "
+    "python benchmarks/shipped_accuracy.py"
+)
 _SCALES = ("ort-fp32", "openvino-fp32", "trt-fp32")
 
 
@@ -51,8 +56,17 @@ def section(models: Sequence[Shipped], untrained: Sequence[str]) -> Section:
     Args:
         models: Those that were evaluated are drawn.
         untrained: Networks of the grid that are missing, as ``zoo.py --only`` calls them.
+
+    Raises:
+        FileError: None was evaluated.
     """
     known = [model for model in models if top1(model) is not None]
+    unknown = [model.name for model in models if top1(model) is None]
+    if not known:
+        raise FileError(
+            f"there is no accuracy of {', '.join(unknown) or 'any model'} in float32",
+            fix=f"run: {_EVALUATE}",
+        )
     drawn: dict[Plot, tuple[str, Callable[[Shipped], str]]] = {
         _against_work(known): ("multiply-adds", lambda model: f"{model.multiply_adds / 1e6:.2f} M"),
         _against_size(known): ("parameters", lambda model: f"{model.parameters / 1e6:.3f} M"),
@@ -71,7 +85,7 @@ def section(models: Sequence[Shipped], untrained: Sequence[str]) -> Section:
         ]
         table = pages.table(("model", "resolution", title, "top-1"), rows)
         parts.append(f"### {plot.title}\n\n{plot.markdown()}\n\n{table}")
-    parts += [_missing(untrained), _one_layer()]
+    parts += [_unevaluated(unknown), _missing(untrained), _one_layer()]
     return Section(text="\n\n".join(filter(None, parts)), plots=tuple(drawn))
 
 
@@ -222,6 +236,14 @@ def _per_million(model: Shipped) -> float:
 
 def _words(family: Family, alpha: float) -> str:
     return f"{_FAMILIES[family]} α {alpha:g}"
+
+
+def _unevaluated(unknown: Sequence[str]) -> str:
+    """Return how to evaluate what has no accuracy, ``""`` where all have."""
+    if not unknown:
+        return ""
+    names = ", ".join(f"`{name}`" for name in unknown)
+    return f"Not evaluated, and so not drawn: {names}. Command not run:\n\n    {_EVALUATE}"
 
 
 def _missing(untrained: Sequence[str]) -> str:

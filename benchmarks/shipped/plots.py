@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _HEAD = re.compile(r'^<svg ([^>]*?) role="img" aria-label="[^"]*">')
 _FONT = "font-family:Arial,sans-serif;font-size:12px"
+_FONT_ON_WHITE = 'font-family="Arial, sans-serif" font-size="12px"'
+_VARIABLE = re.compile(r"var\(--([a-z0-9-]+)\)")
 
 
 class Point(NamedTuple):
@@ -144,6 +146,17 @@ class Plot:
                 "encoding": {"text": {"field": "label"}},
             },
         ]
+
+
+def on_white(spec: dict[str, Any], *, alt: str) -> str:
+    """Draw a Vega-Lite specification in the report's light colours, for a page of any colour.
+
+    Raises:
+        MissingDependencyError: vl-convert is not installed.
+    """
+    white = {**spec, "background": palette.LIGHT["paper"]}
+    drawn = vega.draw(white, alt=alt).replace("<svg ", f"<svg {_FONT_ON_WHITE} ", 1)
+    return _VARIABLE.sub(lambda found: palette.LIGHT[found[1]], drawn) + "\n"
 
 
 def _channel(field: str, axis: Axis, values: Sequence[float]) -> dict[str, Any]:
