@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _KEY_LENGTH = 16
+_MOST = 1e30  # more is no measurement, nor can it be reckoned with
+_SHOWN = 60  # characters of what is damaged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,43 @@ def read(path: Path, fix: str) -> dict[str, Any] | None:
     if not isinstance(document, dict):
         raise FileError(f"{path} is damaged: it holds no object", fix=fix)
     return document
+
+
+def text(found: object) -> str:
+    """Return what was read from a file if it is a text.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(found, str):
+        raise TypeError(f"{_shown(found)} is no text")
+    return found
+
+
+def number(found: object) -> float:
+    """Return what was read from a file if it is a number, 0 or more.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(found, (int, float)) or isinstance(found, bool) or not 0 <= found < _MOST:
+        raise ValueError(f"{_shown(found)} is no number from 0 on")
+    return found
+
+
+def positive(found: object) -> float:
+    """Return what was read from a file if it is a number above 0.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if number(found) == 0:
+        raise ValueError("0 is no speed, size or share")
+    return number(found)
+
+
+def _shown(found: object) -> str:
+    return repr(found)[:_SHOWN]
 
 
 def count_of(number: int, word: str) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import datetime
 import functools
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from edgedeploy import miniatures, stats
-from edgedeploy.analyzing import kept
+from edgedeploy.analyzing import caches, kept
 from edgedeploy.errors import FileError, MeasurementError, MissingDependencyError
 from edgedeploy.meters import cpu as cpu_meter
 from edgedeploy.meters import memory
@@ -22,11 +20,13 @@ from edgedeploy.types import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edgedeploy.analyzing.kept import Host
     from edgedeploy.meters.memory import Memory
     from edgedeploy.types import Array
 
+    _T = TypeVar("_T")
     Clock = Callable[[], int]
     _Speeds = Callable[[Callable[[], None], int], Array]
 
@@ -36,10 +36,6 @@ _SECONDS = 1.0  # of each measurement
 _FEWEST = 5  # rounds of each
 _SIDE = 1024  # of the matrices: 4 MiB each in float32, 1.07 G multiply-adds
 _PRECISIONS = (Precision.FP32, Precision.INT8)
-_CACHES = "/sys/devices/system/cpu/cpu0/cache"
-_TIMES_CACHE = 4  # STREAM: each array at least four times the last-level cache
-_SMALLEST = 64 << 20
-_SIZE = re.compile(r"(\d{1,9})([KMG]?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +155,7 @@ def measure(
 
     Args:
         host: This one.
-        array_bytes: Of each of three arrays; None: four times the last-level cache.
+        array_bytes: Of each of three arrays; None: what no cache holds, of `caches`.
         side: Of the matrices.
         duration_s: Of each measurement, at least.
         clock: Monotonic, in nanoseconds.
@@ -176,7 +172,7 @@ def measure(
             fix="pip install 'edgedeploy[ort]'",
         )
     load = cpu_meter.load_average()
-    size = array_bytes or beyond_caches()
+    size = array_bytes or caches.array_beyond(host.threads)
     _check_free(size, memory.read() if free is None else free)
     speeds_of = functools.partial(_speeds, duration_s=duration_s, clock=clock)
     return Peaks(
@@ -193,34 +189,14 @@ def measure(
     )
 
 
-def beyond_caches(root: str = _CACHES) -> int:
-    """Return the size of an array that no cache holds: four times the largest, 64 MiB at least.
-
-    Source: STREAM's rule, https://www.cs.virginia.edu/stream/ref.html; Linux,
-    Documentation/ABI/testing/sysfs-devices-system-cpu.
-    """
-    sizes = [_bytes_of(path.read_text("ascii")) for path in Path(root).glob("index*/size")]
-    return max(_SMALLEST, _TIMES_CACHE * max(sizes, default=0))
-
-
 def _check_free(array_bytes: int, found: Memory | None) -> None:
     needed_mb = 3 * array_bytes >> 20
     if found is not None and needed_mb > found.available_mb:
         raise MeasurementError(
             f"three arrays that no cache holds take {needed_mb} MiB, {found.available_mb} are free",
-            fix="end other programs, then measure: edgedeploy analyze MODEL --roofline",
+            fix="end other programs, or measure fewer threads: "
+            "edgedeploy analyze MODEL --roofline --threads 1",
         )
-
-
-def _bytes_of(text: str) -> int:
-    """Return a size as Linux writes it.
-
-    Example:
-        >>> _bytes_of("512K"), _bytes_of("32M")
-        (524288, 33554432)
-    """
-    found = _SIZE.match(text)
-    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]] if found else 0
 
 
 def _bandwidths(threads: int, array_bytes: int, speeds_of: _Speeds) -> tuple[Bandwidth, ...]:
@@ -286,11 +262,39 @@ def _parsed(host: Host, document: dict[str, Any], path: Path) -> Peaks:
     try:
         return Peaks(
             host=host,
-            date=str(document["date"]),
-            load=document["load"],
-            array_bytes=int(document["array_bytes"]),
-            bandwidths=tuple(Bandwidth(**each) for each in document["bandwidths"]),
-            rates=tuple(Rate(**each) for each in document["rates"]),
+            date=kept.text(document["date"]),
+            load=None if document["load"] is None else kept.number(document["load"]),
+            array_bytes=int(kept.positive(document["array_bytes"])),
+            bandwidths=_some(document, "bandwidths", _bandwidth),
+            rates=_some(document, "rates", _kept_rate),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(f"{path} is damaged: {type(error).__name__}: {error}", fix=_FIX) from error
+
+
+def _some(
+    document: dict[str, Any], key: str, read: Callable[[dict[str, Any]], _T]
+) -> tuple[_T, ...]:
+    found = tuple(read(each) for each in document[key])
+    if not found:
+        raise ValueError(f"no {key}")
+    return found
+
+
+def _bandwidth(found: dict[str, Any]) -> Bandwidth:
+    return Bandwidth(
+        kernel=kept.text(found["kernel"]),
+        best=kept.positive(found["best"]),
+        median=kept.positive(found["median"]),
+    )
+
+
+def _kept_rate(found: dict[str, Any]) -> Rate:
+    reason = found["reason"]
+    return Rate(
+        backend=kept.text(found["backend"]),
+        precision=kept.text(found["precision"]),
+        best=kept.positive(found["best"]) if reason is None else None,
+        median=kept.positive(found["median"]) if reason is None else None,
+        reason=None if reason is None else kept.text(reason),
+    )

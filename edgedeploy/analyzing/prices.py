@@ -125,8 +125,20 @@ def _distance(price: Price, number: float) -> float:
 def _parsed(document: dict[str, Any], path: Path) -> Prices:
     try:
         return Prices(
-            date=str(document["date"]),
-            prices=tuple(Price(**each) for each in document["prices"]),
+            date=kept.text(document["date"]),
+            prices=tuple(_price(each) for each in document["prices"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(f"{path} is damaged: {type(error).__name__}: {error}", fix=_FIX) from error
+
+
+def _price(found: dict[str, Any]) -> Price:
+    return Price(
+        rule=kept.text(found["rule"]),
+        number=kept.positive(found["number"]),
+        setting=kept.text(found["setting"]),
+        baseline=kept.text(found["baseline"]),
+        backend=kept.text(found["backend"]),
+        precision=kept.text(found["precision"]),
+        relative=kept.positive(found["relative"]),
+    )

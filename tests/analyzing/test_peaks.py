@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edgedeploy.analyzing import kept, peaks
+from edgedeploy.analyzing import caches, kept, peaks
 from edgedeploy.analyzing.kept import Host
 from edgedeploy.errors import FileError, MeasurementError, MissingDependencyError
 from edgedeploy.meters.memory import Memory
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedeploy.analyzing.peaks import Peaks
+
+
+def _rate(**changed: object) -> dict[str, object]:
+    kept_as = {"backend": "ort", "precision": "fp32", "best": 2e9, "median": 1e9, "reason": None}
+    return {**kept_as, **changed}
 
 
 class Ticking:
@@ -57,13 +63,13 @@ def test_arrays_that_do_not_fit_into_memory_are_refused() -> None:
         peaks.measure(host, array_bytes=1 << 30, free=Memory(2000, 1000))
 
 
-def test_arrays_are_four_times_the_largest_cache(tmp_path: Path) -> None:
-    for number, size in enumerate(("32K", "512K", "32M")):
-        folder = tmp_path / f"index{number}"
-        folder.mkdir()
-        (folder / "size").write_text(f"{size}\n")
-    assert peaks.beyond_caches(str(tmp_path)) == 128 << 20
-    assert peaks.beyond_caches(str(tmp_path / "none")) == 64 << 20
+def test_arrays_are_as_large_as_the_threads_ask_for() -> None:
+    pytest.importorskip("onnxruntime")
+    wanted = caches.array_beyond(1)
+    host = Host(cpu="A CPU", threads=1, versions={"ort": "1"})
+    with pytest.raises(MeasurementError, match=f"take {3 * wanted >> 20} MiB, 1 are free") as error:
+        peaks.measure(host, free=Memory(2000, 1))
+    assert error.value.fix.endswith("edgedeploy analyze MODEL --roofline --threads 1")
 
 
 def test_peaks_are_measured_once_and_then_kept(tmp_path: Path) -> None:
@@ -87,9 +93,37 @@ def test_peaks_are_measured_once_and_then_kept(tmp_path: Path) -> None:
     assert [host.threads for host in measured] == [1, 1, 2]
 
 
-def test_damaged_peaks_say_how_to_measure_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("load", None, None),
+        ("load", 0.0, None),
+        ("load", "", "ValueError: '' is no number from 0"),
+        ("load", "high", "ValueError: 'high' is no number from 0"),
+        ("date", 20260102, "TypeError: 20260102 is no text"),
+        ("array_bytes", [], r"ValueError: \[\] is no number from 0"),
+        ("bandwidths", [], "ValueError: no bandwidths"),
+        ("bandwidths", 1, "TypeError"),
+        ("bandwidths", ["copy"], "TypeError"),
+        ("bandwidths", [{"kernel": "copy", "best": 1.0}], "KeyError: 'median'"),
+        ("bandwidths", [{"kernel": "copy", "best": 0, "median": 1}], "ValueError: 0 is no speed"),
+        ("rates", [], "ValueError: no rates"),
+        ("rates", [_rate(best=None)], "ValueError: None is no number from 0"),
+        ("rates", [_rate(best=True)], "ValueError: True is no number from 0"),
+        ("rates", [_rate(best=float("nan"))], "ValueError: nan is no number from 0"),
+        ("rates", [_rate(best=10**99)], "ValueError: 10{59} is no number from 0"),
+        ("rates", [_rate(reason=5)], "TypeError: 5 is no text"),
+    ],
+)
+def test_damaged_peaks_say_how_to_measure_again(
+    tmp_path: Path, key: str, value: object, why: str | None
+) -> None:
     host = kept.this_host(1)
-    kept.write(kept.place(tmp_path, "peaks", host), host, {"date": "today"})
-    with pytest.raises(FileError, match="is damaged: KeyError: 'load'") as error:
+    document = asdict(peaks_examples.peaks()) | {key: value}
+    kept.write(kept.place(tmp_path, "peaks", host), host, document)
+    if why is None:
+        assert peaks.of_this_device(threads=1, folder=tmp_path).load == value
+        return
+    with pytest.raises(FileError, match=f"is damaged: {why}") as error:
         peaks.of_this_device(threads=1, folder=tmp_path)
     assert "--remeasure" in error.value.fix

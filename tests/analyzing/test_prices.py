@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,10 +35,23 @@ def test_prices_are_found_again_on_the_same_device_only(tmp_path: Path) -> None:
     assert prices.of_this_device(threads=2, folder=tmp_path) is None
 
 
-def test_damaged_prices_say_how_to_measure_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        ({"date": "x", "prices": [{}]}, "KeyError: 'rule'"),
+        ({"date": "x", "prices": 1}, "TypeError"),
+        ({"date": None, "prices": []}, "TypeError: None is no text"),
+        ({"date": "x", "prices": [asdict(price(6)) | {"number": "a"}]}, "ValueError: 'a' is no"),
+        ({"date": "x", "prices": [asdict(price(6)) | {"relative": None}]}, "ValueError: None is"),
+        ({"date": "x", "prices": [asdict(price(6)) | {"backend": 1}]}, "TypeError: 1 is no text"),
+    ],
+)
+def test_damaged_prices_say_how_to_measure_again(
+    tmp_path: Path, document: dict[str, object], why: str
+) -> None:
     host = kept.this_host(1)
-    kept.write(kept.place(tmp_path, "guidelines", host), host, {"date": "x", "prices": [{}]})
-    with pytest.raises(FileError, match="is damaged: TypeError") as error:
+    kept.write(kept.place(tmp_path, "guidelines", host), host, document)
+    with pytest.raises(FileError, match=f"is damaged: {why}") as error:
         prices.of_this_device(threads=1, folder=tmp_path)
     assert "benchmarks/guidelines.py" in error.value.fix
 
