@@ -26,8 +26,9 @@ def scores(model: ir.Model, batches: Iterable[Array], *, threads: int | None = N
         FileError: ONNX Runtime refuses the model.
     """
     loaded = session(ir.serde.serialize_model(model), threads, as_written=True)
-    feed, output = loaded.get_inputs()[0].name, loaded.get_outputs()[0].name
-    found = [loaded.run([output], {feed: one})[0].reshape(-1) for one in pictures(batches)]
+    found = [
+        loaded.run([loaded.output], {loaded.feed: one})[0].reshape(-1) for one in pictures(batches)
+    ]
     return np.stack(found)
 
 

@@ -77,7 +77,7 @@ def observe_channels(
     totals: dict[tuple[str, str], Array] = {}
     count = 0
     for picture in pictures(batches):
-        found = loaded.run(outputs, {model.graph.inputs[0].name: picture})
+        found = loaded.run(outputs, {model.graph.inputs[0].name or "": picture})
         check_finite([name for name, _ in reductions], np.array([v.sum() for v in found]))
         for key, values in zip(reductions, found, strict=True):
             before = totals.get(key, 0.0)

@@ -48,7 +48,7 @@ def observe_extremes(
     outputs = [_reduce(proto, names, kind) for kind in ("ReduceMin", "ReduceMax", "ReduceMean")]
     loaded = session(proto, threads)
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
-    feed = model.graph.inputs[0].name
+    feed = model.graph.inputs[0].name or ""
     for picture in pictures(batches):
         smallest, largest, mean = loaded.run(outputs, {feed: picture})
         check_finite(names, mean)

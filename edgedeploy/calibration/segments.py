@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 from onnx import helper
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from edgedeploy.errors import FileError
+from edgedeploy.graph_session import session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from edgedeploy.graph_session import Session
     from edgedeploy.types import Array
 
 _BATCH = 8  # where the network takes any number
@@ -67,11 +68,11 @@ class Segments:
         wanted = self._wanted(0)
         passed = self._feed in wanted
         outputs = [name for name in wanted if name != self._feed]
-        session = self._session(piece, [self._feed], outputs, {}) if outputs else None
+        loaded = self._session(piece, [self._feed], outputs, {}) if outputs else None
         parts: dict[str, list[Array]] = {name: [] for name in wanted}
         for picture in pictures:
-            if session is not None:
-                found = session.run(outputs, {self._feed: picture})
+            if loaded is not None:
+                found = loaded.run(outputs, {self._feed: picture})
                 for name, values in zip(outputs, found, strict=True):
                     parts[name].append(values)
             if passed:
@@ -143,13 +144,13 @@ class Segments:
         self, number: int, outputs: list[str], constants: Mapping[int, Array]
     ) -> dict[str, Array]:
         reads = [name for name in self._reads[number] if name in self._live]
-        session = self._session(self._pieces[number], reads, outputs, constants)
+        loaded = self._session(self._pieces[number], reads, outputs, constants)
         total = len(self._live[reads[0]])
         found: dict[str, Array] = {}
         for start in range(0, total, self._batch):
             part = slice(start, start + self._batch)
             feeds = {name: self._live[name][part] for name in reads}
-            for name, values in zip(outputs, session.run(outputs, feeds), strict=True):
+            for name, values in zip(outputs, loaded.run(outputs, feeds), strict=True):
                 if name not in found:
                     found[name] = np.empty((total, *values.shape[1:]), values.dtype)
                 found[name][part] = values
@@ -179,7 +180,7 @@ class Segments:
         reads: list[str],
         outputs: list[str],
         layer_inputs: Mapping[int, Array],
-    ) -> ort.InferenceSession:
+    ) -> Session:
         made = {name for node in piece for name in node.output}
         repeated = [
             node
@@ -198,16 +199,7 @@ class Segments:
         )
         model = helper.make_model(graph, opset_imports=self._proto.opset_import)
         model.ir_version = self._proto.ir_version
-        options = ort.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = self._threads or 0
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # NumPy counts
-        return ort.InferenceSession(
-            model.SerializeToString(),
-            options,
-            providers=["CPUExecutionProvider"],
-            disabled_optimizers=_DISABLED,
-        )
+        return session(model, self._threads, without=_DISABLED)
 
     def _typed(self, name: str) -> onnx.ValueInfoProto:
         known = self._types.get(name)
