@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,9 @@ from edgedeploy.cli.output import (
     whole,
 )
 from edgedeploy.errors import EdgeDeployError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 class Method(str, Enum):
@@ -64,7 +67,11 @@ def register(app: typer.Typer) -> None:
 
 def export(
     family: Annotated[
-        str, typer.Argument(help="mobilenet_v1 or mobilenet_v2; with --module any name.")
+        str,
+        typer.Argument(
+            help="mobilenet_v1, mobilenet_v2, mobilenet_v1_shallow or mobilenet_v1_full; with "
+            "--module any name."
+        ),
     ],
     resolution: Annotated[int, typer.Option(help="Input side in pixels.")],
     alpha: Annotated[float | None, typer.Option(help="Width multiplier.")] = None,
@@ -85,7 +92,10 @@ def export(
     classes: Annotated[
         int | None, typer.Option(help="Outputs.", show_default="as the weights have")
     ] = None,
-    base_resolution: Annotated[int, typer.Option(help="Input side for which ρ is 1.")] = 224,
+    base_resolution: Annotated[
+        int | None,
+        typer.Option(help="Input side for which ρ is 1.", show_default="224, or as the weights"),
+    ] = None,
     mean: options.Mean = None,
     std: options.Std = None,
     labels: options.Labels = None,
@@ -156,27 +166,48 @@ def calibrate(
     hints = options.hints(mean, std, None, input_shape, resolution)
     paths = pipeline.find_models(models or [])
     images = options.chosen_images(data, samples, every)
+
+    def one(path: Path) -> dict[str, Any]:
+        with progress(path.stem) as moved:
+            target, calibration, there = pipeline.calibrate(
+                path,
+                images,
+                hints=hints,
+                method=method.value,
+                out=out,
+                without=[step.value for step in without or []],
+                max_drop=max_drop,
+                threads=threads,
+                progress=moved,
+            )
+        costs = {}
+        if not there:
+            costs = pipeline.float_costs(path, calibration, hints=hints, threads=threads)
+        for problem in calibration.unreadable.values():
+            print(f"left out: {problem}", file=sys.stderr)
+        if not json:
+            calibration_output.print_made(target, calibration, costs, there=there)
+        return calibration_output.made_document(target, calibration, costs, there=there)
+
+    _each("calibrations", paths, one, keep_going=keep_going, json=json)
+
+
+def _each(
+    name: str,
+    paths: Sequence[Path],
+    one: Callable[[Path], dict[str, Any]],
+    *,
+    keep_going: bool,
+    json: bool,
+) -> None:
+    """Make one thing of each model, and print their documents as a list called ``name``."""
     documents: list[dict[str, Any]] = []
     code = 0
-    document = {"calibrations": documents}
+    document = {name: documents}
     with whole((lambda: document) if json else None):
         for path in paths:
             try:
-                with progress(path.stem) as moved:
-                    target, calibration, there = pipeline.calibrate(
-                        path,
-                        images,
-                        hints=hints,
-                        method=method.value,
-                        out=out,
-                        without=[step.value for step in without or []],
-                        max_drop=max_drop,
-                        threads=threads,
-                        progress=moved,
-                    )
-                costs = {}
-                if not there:
-                    costs = pipeline.float_costs(path, calibration, hints=hints, threads=threads)
+                documents.append(one(path))
             except EdgeDeployError as error:
                 if not keep_going:
                     raise
@@ -184,14 +215,6 @@ def calibrate(
                 documents.append({"subject": path.stem, "error": error_document(error)})
                 if not json:
                     print_failure(path.stem, error)
-                continue
-            documents.append(
-                calibration_output.made_document(target, calibration, costs, there=there)
-            )
-            for problem in calibration.unreadable.values():
-                print(f"left out: {problem}", file=sys.stderr)
-            if not json:
-                calibration_output.print_made(target, calibration, costs, there=there)
     if json:
         print_json(document)
     if code:

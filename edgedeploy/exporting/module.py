@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from edgedeploy.errors import BuildError, UsageError
+from edgedeploy.errors import BuildError, FileError, UsageError
 from edgedeploy.exporting.network import INPUT, IR_VERSION, OPSET, OUTPUT
 from edgedeploy.graph.fold_batch_norm import fold_batch_norm
 from edgedeploy.graph.shapes import fix_size
@@ -59,11 +59,13 @@ def export_module(target: str, *, resolution: int) -> onnx.ModelProto:
             f"resolution is {resolution}, it must be 1 to 4096 pixels",
             fix="pass an input side such as 224, 192, 160 or 128",
         )
-    module = _module(target).eval().to("cpu", torch.float32)
     generator = torch.Generator().manual_seed(_SEED)
     images = torch.randn((3, 3, resolution, resolution), generator=generator)
-    wanted = _outputs(module, images, target)
-    model = ir.serde.deserialize_model(_exported(module, images[:2], target))
+    with _working_folder():  # to the end: forward() may import as well
+        module = _module(target).eval().to("cpu", torch.float32)
+        wanted = _outputs(module, images, target)
+        exported = _exported(module, images[:2], target)
+    model = ir.serde.deserialize_model(exported)
     model.ir_version = IR_VERSION
     fix_size(model, (resolution, resolution))
     fold_batch_norm(model)
@@ -84,10 +86,9 @@ def _module(target: str) -> torch.nn.Module:
             fix="pass for example --module mynets.small:make, where make() returns the module",
         )
     try:
-        with _working_folder():
-            found = getattr(importlib.import_module(package), name)
-            if not isinstance(found, torch.nn.Module):
-                found = found()
+        found = getattr(importlib.import_module(package), name)
+        if not isinstance(found, torch.nn.Module):
+            found = found()
     except Exception as error:  # the user's own code, which may raise anything
         raise UsageError(
             f"--module {target} does not make a module: {type(error).__name__}: {error}",
@@ -154,13 +155,14 @@ def _compare(proto: onnx.ModelProto, images: Array, wanted: Array, target: str) 
     Raises:
         BuildError: They differ, for example because the module's code depends on its input.
     """
-    import onnxruntime
+    from edgedeploy.graph_session import session  # imports ONNX Runtime
 
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    loaded = session(proto, None)
     for count in (1, len(images)):
-        (found,) = session.run([OUTPUT], {INPUT: images[:count]})
+        try:
+            (found,) = loaded.run([OUTPUT], {INPUT: images[:count]})
+        except FileError as refused:
+            raise _differs(target, refused.problem) from refused
         expected = wanted[:count]
         if found.shape != expected.shape:
             raise _differs(target, f"its output is {found.shape}, the module's {expected.shape}")

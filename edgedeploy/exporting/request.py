@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from edgedeploy.model_file import ModelHints
     from edgedeploy.zoo.weights import Weights
 
+_OF_THE_ZOO = ("alpha", "classes", "preset", "activation")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
@@ -30,14 +32,14 @@ class ExportRequest:
     Attributes:
         name: A family, or any name for a module of the user's own.
         resolution: Input side in pixels.
-        alpha: Width multiplier; None for a module.
+        alpha: Width multiplier; None for a module, which brings its own network.
         weights: A file that `zoo.weight_files` reads.
         random_seed: For untrained weights.
         module: ``package.module:factory`` of a torch module.
         preset: Who published the weights.
         activation: Where neither the file nor the preset say it.
         classes: Outputs; None: as the weights have, 1000 for random ones.
-        base_resolution: Input side for which ρ is 1, where the file does not say.
+        base_resolution: Input side for which ρ is 1, where the file does not say; None: 224.
         tag: Last part of the file's name.
     """
 
@@ -50,7 +52,7 @@ class ExportRequest:
     preset: str | None = None
     activation: str | None = None
     classes: int | None = None
-    base_resolution: int = model_file.BASE_RESOLUTION
+    base_resolution: int | None = None
     tag: str | None = None
 
     def __post_init__(self) -> None:
@@ -66,6 +68,24 @@ class ExportRequest:
                 require_word(part)
         if self.module is None and self.alpha is None:
             raise UsageError(f"{self.name} has no width", fix="pass --alpha, e.g. --alpha 0.5")
+        for option in _OF_THE_ZOO if self.module is not None else ():
+            value = getattr(self, option)
+            if value is not None:
+                instead = ", and say --mean and --std" if option == "preset" else ""
+                raise UsageError(
+                    f"--{option} is {value}, and --module {self.module} brings its own network",
+                    fix=f"leave --{option} out{instead}",
+                )
+        if self.base_resolution is not None and self.base_resolution < 1:
+            raise UsageError(
+                f"--base-resolution is {self.base_resolution}, a side in pixels is 1 or more",
+                fix="pass the side that the network was designed for, e.g. 224",
+            )
+
+    @property
+    def base(self) -> int:
+        """What ``base_resolution`` comes to."""
+        return self.base_resolution or model_file.BASE_RESOLUTION
 
 
 def export(request: ExportRequest, *, hints: ModelHints, out: Path) -> tuple[Path, bool]:
@@ -82,7 +102,7 @@ def export(request: ExportRequest, *, hints: ModelHints, out: Path) -> tuple[Pat
     if request.module is not None:
         proto = export_module(request.module, resolution=request.resolution)
         about: dict[str, Any] = {"variant": None, "preprocessing": None, "labels": None}
-        about |= {"base_resolution": request.base_resolution}
+        about |= {"base_resolution": request.base}
         stem = f"{request.name}_{request.resolution}{tag}"
     else:
         weights = _weights(request)
@@ -118,14 +138,21 @@ def _weights(request: ExportRequest) -> Weights:
             classes=request.classes,
             preset=request.preset,
             activation=activation,
-            base_resolution=request.base_resolution,
+            base_resolution=request.base,
         )
-        return weight_files.read(request.weights, asked)
+        weights = weight_files.read(request.weights, asked)
+        if request.base_resolution not in (None, weights.base_resolution):
+            raise UsageError(
+                f"{request.weights} says that its base resolution is {weights.base_resolution}, "
+                f"--base-resolution says {request.base_resolution}",
+                fix="leave --base-resolution out",
+            )
+        return weights
     usual = "keras" if family in PUBLISHED else "edgedeploy"
     style = presets.get(request.preset or usual).style(family, activation)
     network = networks.network(family, alpha=alpha, classes=request.classes or 1000, style=style)
     drawn = random_weights.random(network, request.random_seed or 0)
-    return replace(drawn, base_resolution=request.base_resolution)
+    return replace(drawn, base_resolution=request.base)
 
 
 def _check_labels(proto: onnx.ModelProto, labels: tuple[str, ...] | None) -> None:

@@ -62,6 +62,19 @@ NETS = """
             self.calls += 1
             return x.mean((2, 3)) * self.calls
 
+    class Batch(nn.Module):  # the export keeps the batch that it was traced with
+        def __init__(self):
+            super().__init__()
+            self.classifier = nn.Linear(3 * 8 * 8, 4)
+
+        def forward(self, x):
+            return self.classifier(x.view(int(x.shape[0]), -1))
+
+    class Late(nn.Module):
+        def forward(self, x):
+            import HELPER
+            return HELPER.mean(x)
+
     class Unknown(nn.Module):
         def forward(self, x):
             return torch.linalg.svdvals(x.mean((1)))
@@ -78,10 +91,14 @@ NETS = """
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of a module file in the working folder, which is not on ``sys.path``."""
     name = f"nets_{tmp_path.name}"
-    (tmp_path / f"{name}.py").write_text(textwrap.dedent(NETS))
+    (tmp_path / f"{name}.py").write_text(
+        textwrap.dedent(NETS).replace("HELPER", f"helper_{tmp_path.name}")
+    )
+    (tmp_path / f"helper_{tmp_path.name}.py").write_text("def mean(x):\n    return x.mean((2, 3))")
     monkeypatch.chdir(tmp_path)
     yield name
     sys.modules.pop(name, None)
+    sys.modules.pop(f"helper_{tmp_path.name}", None)
 
 
 @pytest.mark.parametrize("name", ["small", "ready", "Small"])
@@ -152,3 +169,15 @@ def test_export_that_differs_from_the_module_is_refused(package: str, name: str)
 def test_operator_that_onnx_lacks_is_a_build_error(package: str) -> None:
     with pytest.raises(BuildError, match=f"torch cannot export {package}:Unknown at opset 13"):
         export_module(f"{package}:Unknown", resolution=8)
+
+
+def test_export_that_keeps_the_batch_it_was_traced_with_is_refused(package: str) -> None:
+    with pytest.raises(BuildError, match=f"{package}:Batch is not the module: ONNX") as said:
+        export_module(f"{package}:Batch", resolution=8)
+    assert "the batch's size" in said.value.fix
+
+
+def test_forward_finds_the_users_own_files_too(package: str) -> None:
+    before = list(sys.path)
+    assert export_module(f"{package}:Late", resolution=8).graph.node
+    assert sys.path == before
