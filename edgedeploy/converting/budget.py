@@ -67,14 +67,7 @@ def within(
     for ranks in choices:
         if remaining(layers, ranks, total) <= target * total:
             return _spent(layers, gains, ranks, total=total, target=target)
-    least = remaining(layers, choices[-1], total) / total
-    which = "the one layer" if len(layers) == 1 else f"all {len(layers)} layers"
-    fewer = ", or spare fewer layers: --spare-first 0" if spared else ""
-    raise UsageError(
-        f"--target-flops is {target:g}, and with rank 1 in {which} that may be converted "
-        f"{least:.3f} of the multiply-adds remain",
-        fix=f"pass --target-flops {least + 0.0005:.3f} or more{fewer}",
-    )
+    raise _out_of_reach(layers, remaining(layers, choices[-1], total) / total, target, spared)
 
 
 def remaining(layers: Sequence[Layer], ranks: Mapping[str, int], total: int) -> int:
@@ -83,6 +76,21 @@ def remaining(layers: Sequence[Layer], ranks: Mapping[str, int], total: int) -> 
         (layer.multiply_adds(ranks[layer.name]) or 0) - (layer.multiply_adds(None) or 0)
         for layer in layers
         if layer.name in ranks
+    )
+
+
+def _out_of_reach(layers: Sequence[Layer], least: float, target: float, spared: int) -> UsageError:
+    which = "the one layer" if len(layers) == 1 else f"all {len(layers)} layers"
+    offered = f"{least + 0.0005:.3f}"
+    if float(offered) < 1:
+        remain, fix = f"{least:.3f}", f"pass --target-flops {offered} or more"
+    else:
+        remain, fix = "more than 0.999", "leave the model as it is: no budget can be kept"
+    fewer = ", or spare fewer layers: --spare-first 0" if spared else ""
+    return UsageError(
+        f"--target-flops is {target:g}, and with rank 1 in {which} that may be converted "
+        f"{remain} of the multiply-adds remain",
+        fix=f"{fix}{fewer}",
     )
 
 
@@ -120,6 +128,8 @@ def _loss(layer: Layer, gain: float, rank: int | None) -> float:
         Zhang, Zou, He and Sun 2015, "Accelerating Very Deep Convolutional Networks for
         Classification and Detection", section 2.4: the product of the energies that are kept.
     """
+    if layer.loses_nothing(rank):
+        return 0.0
     return float(-gain * math.log1p(-(layer.weight_error(rank) ** 2)))
 
 
@@ -135,14 +145,17 @@ def _spent(
     total: int,
     target: float,
 ) -> Ranks:
-    """Raise ranks as long as the budget allows: the last step down often saves too much."""
+    """Raise ranks as long as the budget allows: the last step down often saves too much.
+
+    Nothing is raised that loses nothing as it is.
+    """
     ranks = dict(ranks)
     while True:
         room = target * total - remaining(layers, ranks, total)
         raised = [
             (-_price(layer, gains[layer.name], higher, ranks[layer.name]), number, higher)
             for number, layer in enumerate(layers)
-            if layer.name in ranks
+            if layer.name in ranks and _loss(layer, gains[layer.name], ranks[layer.name]) > 0
             for higher in _higher(layer, ranks[layer.name])
             if _saved(layer, higher, ranks[layer.name]) <= room
         ]

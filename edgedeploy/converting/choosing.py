@@ -124,9 +124,13 @@ def _within_error(trial: Trial, choices: Sequence[Ranks], most: float) -> Ranks:
             high, least = middle - 1, error
     if low == 0:
         first = ", ".join(f"{name} at rank {rank}" for name, rank in choices[1].items())
+        offered = f"{least * 1.005:.3g}"
+        instead = f"pass --max-error {offered} or more"
+        if float(offered) >= 1:
+            instead = "leave the model as it is: no budget below 1 can be kept"
         raise UsageError(
             f"--max-error is {most:g}, and the output errs by {least:.4g} with {first} alone, "
             "the step that costs least for what it saves",
-            fix=f"pass --max-error {least * 1.005:.3g} or more, or ranks: --rank LAYER=R",
+            fix=f"{instead}, or choose ranks: --rank LAYER=R",
         )
     return choices[low]

@@ -104,13 +104,15 @@ def convert(
     Raises:
         UsageError: The model is quantised or has nothing to convert, a rank is out of range, a
             budget cannot be kept, or the size or preprocessing that measuring needs is not known.
-        FileError: The model is damaged, or a picture cannot be read.
+        FileError: The model is damaged, takes several pictures in every call, or cannot be run at
+            that size; or a picture cannot be read.
     """
     if request.correct_bias and images is None:
         raise UsageError(
             "biases are to be corrected, and there are no images to measure means on",
             fix="pass --data IMAGES, or leave --correct-bias out",
         )
+    picture_form.check_batch(model)
     graph = _opened(model)
     network = survey(graph, model.side)
     _check_any(model.path, network)
@@ -123,26 +125,19 @@ def convert(
         )
     converted = graph.clone()
     dac.decompose(converted, choice.ranks)
-    corrects = images is not None and request.correct_bias is not False
-    measured = None
-    if trial is not None:
-        error = trial.output_error(converted)
-        if corrects:
-            correct_biases(
-                graph,
-                converted,
-                choice.ranks,
-                trial.pictures,
-                threads=request.threads,
-                progress=progress,
-            )
-        measured = Measured(
-            inputs=f"{len(trial.pictures)} {'pictures of noise' if images is None else 'images'}",
-            output_error=trial.output_error(converted) if corrects else error,
-            uncorrected_error=error if corrects else None,
-            agreement=None if images is None else trial.agreement(converted),
+    corrected_on = None if request.correct_bias is False else images
+    error = None if trial is None else trial.output_error(converted)
+    if trial is not None and corrected_on is not None:
+        correct_biases(
+            graph,
+            converted,
+            choice.ranks,
+            trial.pictures,
+            threads=request.threads,
+            progress=progress,
         )
-    _describe(converted, model, choice, images if corrects else None)
+    measured = _measured(trial, converted, error, images, corrected=corrected_on is not None)
+    _describe(converted, model, choice, corrected_on)
     proto = ir.serde.serialize_model(converted)
     return Conversion(
         data=proto.SerializeToString(deterministic=True),
@@ -173,10 +168,9 @@ def _check_any(path: Path, network: Network) -> None:
     if network.layers:
         return
     raise UsageError(
-        f"{path} has nothing to convert: of its {network.convolutions} convolutions "
-        f"{network.pointwise} are 1×1 and {network.grouped} are depthwise or grouped",
-        fix="convert a network of standard convolutions, such as a VGG or a ResNet; of a "
-        "MobileNet only the first one is",
+        f"{path} has nothing to convert: {network.left_alone()}",
+        fix="convert a network of standard convolutions with constant float weights, such as a "
+        "VGG or a ResNet; of a MobileNet only the first one is",
     )
 
 
@@ -191,6 +185,25 @@ def _trial(
     form = picture_form.of(model, "--data")
     fed = feeding.pictures(images, form.side, form.preprocessing)
     return Trial(graph, fed, request.threads)
+
+
+def _measured(
+    trial: Trial | None,
+    converted: ir.Model,
+    error: float | None,
+    images: ImageSet | None,
+    *,
+    corrected: bool,
+) -> Measured | None:
+    """Return how the finished network answers; ``error``: before biases were corrected."""
+    if trial is None or error is None:
+        return None
+    return Measured(
+        inputs=f"{len(trial.pictures)} {'pictures of noise' if images is None else 'images'}",
+        output_error=trial.output_error(converted) if corrected else error,
+        uncorrected_error=error if corrected else None,
+        agreement=None if images is None else trial.agreement(converted),
+    )
 
 
 def _describe(
@@ -235,11 +248,8 @@ def _notes(network: Network, choice: Choice) -> Iterator[str]:
                 f"{saves}"
             )
     if len(network.layers) == 1 and network.convolutions > 1:
-        yield (
-            f"only {network.layers[0].name} can be converted: of {network.convolutions} "
-            f"convolutions {network.pointwise} are 1×1 and {network.grouped} are depthwise or "
-            "grouped, as in every MobileNet"
-        )
+        as_always = "" if network.others else ", as in every MobileNet"
+        yield (f"only {network.layers[0].name} can be converted: {network.left_alone()}{as_always}")
     if choice.spared:
         why = "asked for" if not choice.gains else "they are the most sensitive"
         yield f"left as they are ({why}): {', '.join(choice.spared)}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +15,15 @@ from edgedeploy.graph import cost, dac, operations
 from edgedeploy.graph.constants import array_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgedeploy.graph.cost import Cost
     from edgedeploy.graph.operations import Shape
     from edgedeploy.types import Array
+
+
+_LOSSLESS = 1e-3
+"""A relative error of weights that counts as none: below it there is only rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,10 @@ class Layer:
             return 0.0
         return math.sqrt(float(self.energies[rank:].sum()) / total)
 
+    def loses_nothing(self, rank: int | None) -> bool:
+        """Return whether the weights are of this rank, but for rounding."""
+        return self.weight_error(rank) <= _LOSSLESS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
@@ -78,6 +89,7 @@ class Network:
         convolutions: How many convolutions there are in all.
         pointwise: How many of them are 1×1.
         grouped: How many of them have several groups, as depthwise ones.
+        others: Why others cannot be decomposed, e.g. ``"have bfloat16 weights"``, and how many.
         multiply_adds: Of all convolutions and matrix products for one image; None while the size
             is not known.
     """
@@ -87,6 +99,22 @@ class Network:
     pointwise: int
     grouped: int
     multiply_adds: int | None
+    others: Mapping[str, int] = field(default_factory=dict)
+
+    def left_alone(self) -> str:
+        """Return how many convolutions cannot be decomposed, and why.
+
+        Example:
+            >>> Network(
+            ...     layers=(), convolutions=3, pointwise=1, grouped=2, multiply_adds=None
+            ... ).left_alone()
+            'of its 3 convolutions 1 are 1×1 and 2 are depthwise or grouped'
+        """
+        more = "".join(f", {count} {why}" for why, count in self.others.items())
+        return (
+            f"of its {self.convolutions} convolutions {self.pointwise} are 1×1 and "
+            f"{self.grouped} are depthwise or grouped{more}"
+        )
 
 
 def survey(model: ir.Model, side: tuple[int, int] | None) -> Network:
@@ -97,21 +125,24 @@ def survey(model: ir.Model, side: tuple[int, int] | None) -> Network:
         side: Height and width in pixels; None where they are not known.
 
     Raises:
-        FileError: The shapes do not fit each other at that size.
+        FileError: The shapes do not fit each other at that size, or weights cannot be decomposed.
     """
     costs = () if side is None else _costs(model, side)
-    maps = {name: each.op.output for each in costs for name in each.op.names}
+    maps = {name: each.op.output for each in costs for name in each.op.names[1:]}  # no node's
     convolutions = [node for node in model.graph if node.op_type == "Conv"]
     grouped = [node for node in convolutions if node.attributes.get_int("group", 1) != 1]
+    pointwise = [node for node in convolutions if node not in grouped and _is_pointwise(node)]
+    found = dac.convertible(model)
+    others = [n for n in convolutions if n not in (*grouped, *pointwise, *found.values())]
     return Network(
         layers=tuple(
-            _layer(name, node, maps.get(node.outputs[0].name or ""))
-            for name, node in dac.convertible(model).items()
+            _layer(name, node, maps.get(node.outputs[0].name or "")) for name, node in found.items()
         ),
         convolutions=len(convolutions),
-        pointwise=sum(node not in grouped and _is_pointwise(node) for node in convolutions),
+        pointwise=len(pointwise),
         grouped=len(grouped),
         multiply_adds=None if side is None else cost.total(each.multiply_adds for each in costs),
+        others=Counter(_obstacle(node) for node in others),
     )
 
 
@@ -129,12 +160,28 @@ def _costs(model: ir.Model, side: tuple[int, int]) -> tuple[Cost, ...]:
 
 def _layer(name: str, node: ir.Node, output: Shape | None) -> Layer:
     weight = dac.weight_of(node)
+    if weight.size == 0 or not np.isfinite(weight).all():
+        what = f"of shape {weight.shape}" if weight.size == 0 else "that are not finite"
+        raise FileError(
+            f"the layer {name} has weights {what}",
+            fix="export the model again, of a training that went well",
+        )
     return Layer(
         name=name,
         shape=weight.shape,
         energies=np.square(dac.spectra(weight)).sum(axis=0),
         positions=None if output is None else operations.count(output[2:]),
     )
+
+
+def _obstacle(node: ir.Node) -> str:
+    """Return why a convolution of one group that is no 1×1 cannot be decomposed."""
+    weight = dac.stored_weight(node)
+    if weight is None:
+        return "have weights that depend on the input"
+    if weight.dtype.kind != "f":
+        return f"have {weight.dtype} weights"
+    return "have a constant input, or a kernel of size 0"
 
 
 def _is_pointwise(node: ir.Node) -> bool:

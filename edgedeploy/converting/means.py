@@ -9,7 +9,7 @@ import numpy as np
 from edgedeploy.converting import running
 from edgedeploy.graph import dac
 from edgedeploy.graph.bias import bias_of, takes_bias
-from edgedeploy.graph.constants import array_of
+from edgedeploy.graph.constants import array_of, constant_like
 from edgedeploy.graph.placement import behind_activation
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edgedeploy.types import Array
 
-_LEAST_SHARE = 0.2  # only values above 0 move with the bias; few of them tell little
+_LEAST_SHARE = 0.2  # a ReLU's zeros do not move with the bias; few other values tell little
 _STEPS = 2  # the share grows with the bias: where it was small, one step goes too far
 
 
@@ -77,7 +77,7 @@ def _shift(graph: ir.Graph, node: ir.Node, shift: Array) -> None:
     shifted = shift + (0.0 if bias is None else np.asarray(bias, np.float64))
     like = node.inputs[1] if bias is None else node.inputs[2]
     node.resize_inputs(3)
-    value = dac.constant_like(graph, node, f"{node.name}/bias", shifted, like)
+    value = constant_like(graph, node, f"{node.name}/bias", shifted, like)
     old = node.inputs[2]
     node.replace_input_with(2, value)
     if old is not None and not old.uses() and array_of(old) is not None:

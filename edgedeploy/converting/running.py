@@ -83,7 +83,7 @@ def channel_means(
 def activity(
     model: ir.Model, name: str, axes: int, pictures: Sequence[Array], threads: int | None
 ) -> tuple[Array, Array]:
-    """Return the mean of each channel behind an activation, and its share of values above 0.
+    """Return the mean of each channel behind an activation, and its share of values that are not 0.
 
     Args:
         model: It stays as it is.
@@ -146,7 +146,7 @@ def _run(
     loaded = session(proto, threads)
     names = [probe.output for probe in probes]
     for picture in pictures:
-        found = loaded.run(names, {model.graph.inputs[0].name: picture})
+        found = loaded.run(names, {model.graph.inputs[0].name or "": picture})
         yield [np.asarray(one, np.float64) for one in found]
 
 

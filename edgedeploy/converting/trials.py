@@ -69,13 +69,19 @@ class Trial:
     ) -> dict[str, float]:
         """Return how far answers move per error of each layer's weights, that layer alone changed.
 
-        A layer is tried at half of the highest rank that saves work, rounded up.
+        A layer is tried at half of the highest rank that saves work, rounded up, or where that
+        loses nothing, at the highest below that loses something. One that loses nothing at rank 1
+        has the gain 0.
         """
         found = {}
         for number, layer in enumerate(layers, start=1):
             rank = max(1, math.ceil(layer.saving_rank / 2))
-            lost = layer.weight_error(rank)
-            gain = self.output_error(self.with_ranks({layer.name: rank})) / lost if lost else 0.0
+            while rank > 1 and layer.loses_nothing(rank):
+                rank -= 1
+            gain = 0.0
+            if not layer.loses_nothing(rank):
+                moved = self.output_error(self.with_ranks({layer.name: rank}))
+                gain = moved / layer.weight_error(rank)
             found[layer.name] = float(f"{gain:.{_DIGITS - 1}e}")
             progress(number, len(layers))
         return found

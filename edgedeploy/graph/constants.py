@@ -45,6 +45,46 @@ def add_constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
     return value
 
 
+def stored(value: ir.Value | None) -> ir.Value | None:
+    """Return the constant behind a Cast, as of weights kept in float16; else the value itself."""
+    cast = _cast(value)
+    return value if cast is None else cast.inputs[0]
+
+
+def constant_like(
+    graph: ir.Graph, node: ir.Node, name: str, array: Array, like: ir.Value | None
+) -> ir.Value:
+    """Add a constant stored as ``like`` is: of its type, and behind a Cast where that has one.
+
+    Numbers beyond the range of what is stored behind a Cast are stored as it makes them.
+
+    Args:
+        graph: Of the node.
+        node: The first that reads it.
+        name: Of the constant.
+        array: Of any float type.
+        like: A constant, or what a Cast makes of one.
+    """
+    cast = _cast(like)
+    small = np.asarray(array_of(stored(like))).dtype
+    if cast is None:
+        return add_constant(graph, name, array.astype(small))
+    made = ir.DataType(cast.attributes.get_int("to", ir.DataType.FLOAT))
+    if np.abs(array).max(initial=0.0) > np.finfo(small).max:
+        return add_constant(graph, name, array.astype(made.numpy()))
+    value = add_constant(graph, name, array.astype(small))
+    widening = ir.Node(
+        "",
+        "Cast",
+        [value],
+        attributes=list(cast.attributes.values()),
+        outputs=[ir.Value(name=f"{value.name}/cast", shape=value.shape, type=ir.TensorType(made))],
+        name=f"{value.name}/cast",
+    )
+    graph.insert_before(node, widening)
+    return widening.outputs[0]
+
+
 def replace_constant(graph: ir.Graph, node: ir.Node, index: int, array: Array) -> None:
     """Let ``node`` read a float32 initialiser of new values instead of a constant.
 
@@ -77,3 +117,8 @@ def sort_constants(graph: ir.Graph) -> None:
 def opset(model: ir.Model) -> int:
     """Return the version of ONNX's own operator set that the model uses."""
     return model.opset_imports.get("", 1)
+
+
+def _cast(value: ir.Value | None) -> ir.Node | None:
+    producer = None if value is None else value.producer()
+    return producer if producer is not None and producer.op_type == "Cast" else None

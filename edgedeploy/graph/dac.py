@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from edgedeploy.graph.constants import add_constant, array_of
+from edgedeploy.graph.constants import array_of, constant_like, stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +98,12 @@ def convertible(model: ir.Model) -> dict[str, ir.Node]:
 
 def weight_of(node: ir.Node) -> Array:
     """Return the weights of a convertible convolution in the type that they are stored in."""
-    return np.asarray(array_of(_stored(node.inputs[1])))
+    return np.asarray(stored_weight(node))
+
+
+def stored_weight(node: ir.Node) -> Array | None:
+    """Return a convolution's weights in the type they are stored in; None if they vary."""
+    return array_of(stored(node.inputs[1]))
 
 
 def decompose(model: ir.Model, ranks: Mapping[str, int]) -> None:
@@ -124,34 +129,6 @@ def decompose(model: ir.Model, ranks: Mapping[str, int]) -> None:
     RemoveUnusedNodesPass()(model)
 
 
-def constant_like(
-    graph: ir.Graph, node: ir.Node, name: str, array: Array, like: ir.Value | None
-) -> ir.Value:
-    """Add a constant stored as ``like`` is: of its type, and behind a Cast where that has one.
-
-    Args:
-        graph: Of the node.
-        node: The first that reads it.
-        name: Of the constant.
-        array: Of any float type.
-        like: A constant, or what a Cast makes of one.
-    """
-    stored = _stored(like)
-    value = add_constant(graph, name, array.astype(np.asarray(array_of(stored)).dtype))
-    if like is None or stored is like or (widening := like.producer()) is None:
-        return value
-    cast = ir.Node(
-        "",
-        "Cast",
-        [value],
-        attributes=list(widening.attributes.values()),
-        outputs=[ir.Value(name=f"{value.name}/cast", shape=value.shape, type=like.type)],
-        name=f"{value.name}/cast",
-    )
-    graph.insert_before(node, cast)
-    return cast.outputs[0]
-
-
 def _matrices(weight: Array) -> Array:
     """Return ``(in, out, kernel)`` float64: one matrix for each input channel."""
     flat = weight.astype(np.float64).reshape(*weight.shape[:2], -1)
@@ -161,19 +138,11 @@ def _matrices(weight: Array) -> Array:
 def _is_convertible(node: ir.Node) -> bool:
     if node.op_type != "Conv" or node.domain not in ("", "ai.onnx"):
         return False
-    weight = array_of(_stored(node.inputs[1]))
+    weight = stored_weight(node)
     if weight is None or array_of(node.inputs[0]) is not None:
         return False
     kernel = math.prod(weight.shape[2:])
     return weight.dtype.kind == "f" and kernel > 1 and node.attributes.get_int("group", 1) == 1
-
-
-def _stored(value: ir.Value | None) -> ir.Value | None:
-    """Return the constant behind a Cast, as of weights kept in float16; else the value itself."""
-    producer = None if value is None else value.producer()
-    if producer is not None and producer.op_type == "Cast":
-        return producer.inputs[0]
-    return value
 
 
 def _add_factors(graph: ir.Graph, node: ir.Node, name: str, rank: int) -> tuple[ir.Value, ir.Value]:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from edgedeploy import Runtime
 from edgedeploy.cli import app
 from tests.converting.networks import draw_images, saved, vgg
+from tests.graph.networks import Sketch
 
 
 @pytest.fixture
@@ -153,3 +155,34 @@ def test_what_no_conversion_wrote_is_not_written_over(
 def test_a_folder_is_no_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["convert", ".", "--rank", "3"]) == 6
     assert "Is a directory" in capsys.readouterr().err
+
+
+def test_a_size_that_the_network_cannot_be_run_at_is_a_document(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = Sketch()
+    value = graph.convolve("image", "a", (4, 3, 3, 3), act="", pads=[0] * 4)
+    saved(graph.model(value, sides=("h", "w"), output_shape=("n", 4, "y", "x")), Path("any.onnx"))
+    code, document = _json(capsys, "convert", "any.onnx", "--rank", "2", "--resolution", "2")
+    assert code == document["error"]["exit_code"] == 6
+    assert "cannot run the model on image (1, 3, 2, 2)" in document["error"]["problem"]
+    assert not Path("any_dac.onnx").exists()
+    code, _ = _json(capsys, "convert", "any.onnx", "--rank", "2", "--resolution", "8")
+    assert code == 0
+
+
+def test_a_network_of_four_images_a_call_is_refused_by_all_that_feed_one(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = vgg()
+    model.graph.inputs[0].shape = ir.Shape([4, 3, 16, 16])
+    model.graph.outputs[0].shape = ir.Shape([4, 4])
+    saved(model, Path("four.onnx"))
+    for command in (
+        ["convert", "four.onnx", "--rank", "3"],
+        ["calibrate", "four.onnx", "--data", "images"],
+    ):
+        code, document = _json(capsys, *command)
+        assert code == 6
+        assert "four.onnx takes 4 images in every call" in json.dumps(document)
+    assert not Path("calib").exists()

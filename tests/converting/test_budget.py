@@ -37,6 +37,7 @@ def test_work_changes_by_the_factor_of_the_paper() -> None:
 
 def test_a_weight_error_is_the_root_of_what_is_left_out() -> None:
     found = layer("a", energies=[3.0, 1.0, 0.0])
+    assert [found.loses_nothing(rank) for rank in (None, 1, 2)] == [True, False, True]
     assert [found.weight_error(rank) for rank in (None, 1, 2, 3)] == [0.0, 0.5, 0.0, 0.0]
     assert layer("zero", energies=[0.0] * 9).weight_error(1) == 0.0
 
@@ -92,3 +93,21 @@ def test_only_layers_that_are_spared_are_offered_for_a_budget_that_is_too_small(
         assert said.value.fix.endswith("or spare fewer layers: --spare-first 0")
         share = float(said.value.fix.split()[2])
         assert budget.within(layers, gains, total=total, target=share)
+
+
+def test_a_share_that_only_the_whole_network_keeps_is_not_offered() -> None:
+    work = LAYERS[1].multiply_adds(None) or 0
+    with pytest.raises(UsageError, match=r"may be converted more than 0\.999 of the") as said:
+        budget.within(LAYERS[1:2], {"b": 1.0}, total=work * 10_000, target=0.5)
+    assert said.value.fix == "leave the model as it is: no budget can be kept"
+
+
+def test_a_rank_that_loses_nothing_is_free_and_no_higher_one_is_chosen() -> None:
+    low = layer("low", energies=[1.0, 0.5, *[1e-16] * 7], positions=16)
+    layers, gains = [low, geometric("b", 0.5)], {"low": 100.0, "b": 0.01}
+    total = sum(one.multiply_adds(None) or 0 for one in layers)
+    assert budget.descent(layers, gains)[1:5] == [{"low": rank} for rank in (5, 4, 3, 2)]
+    wanted = {"low": 2, "b": 4}
+    two_ranks = (low.multiply_adds(4) or 0) - (low.multiply_adds(2) or 0)
+    target = (budget.remaining(layers, wanted, total) + two_ranks) / total
+    assert budget.within(layers, gains, total=total, target=target) == wanted

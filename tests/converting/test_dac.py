@@ -7,17 +7,21 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from edgedeploy import model_file
 from edgedeploy.calibration_values import QdqStyle
-from edgedeploy.converting import dac
+from edgedeploy.converting import dac, feeding
+from edgedeploy.converting.choosing import choose
+from edgedeploy.converting.layers import survey
 from edgedeploy.converting.request import DacRequest, RankRule
-from edgedeploy.errors import UsageError
+from edgedeploy.converting.trials import Trial
+from edgedeploy.errors import FileError, UsageError
 from edgedeploy.graph.qdq import quantise
 from edgedeploy.graph.shapes import fix_size
 from edgedeploy.graph.tensors import activations
-from tests.converting.networks import LAYERS, draw_images, saved, vgg
-from tests.graph.networks import block, pictures, producers, ranges, run
+from tests.converting.networks import LAYERS, draw_images, saved, stored_as_float16, vgg
+from tests.graph.networks import Sketch, block, kinds, pictures, producers, ranges, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,7 +152,9 @@ def test_an_unknown_layer_lists_those_there_are(tmp_path: Path) -> None:
 
 def test_a_mobilenet_is_told_that_only_its_first_layer_can_be_converted(tmp_path: Path) -> None:
     found = dac.convert(saved(block(), tmp_path / "block.onnx"), rank("4"))
-    assert "only stem/conv can be converted: of 6 convolutions 4 are 1×1 and 1 are" in notes(found)
+    assert "only stem/conv can be converted: of its 6 convolutions 4 are 1×1 and 1 are" in notes(
+        found
+    )
     path = tmp_path / "again.onnx"
     path.write_bytes(found.data)
     with pytest.raises(UsageError, match="nothing to convert: of its 7 convolutions 5 are 1×1"):
@@ -271,3 +277,111 @@ def test_a_correction_that_leads_out_of_an_error_budget_is_told() -> None:
     (told,) = dac._overrun(request, outside)
     assert told.startswith("with its biases corrected the output errs by 0.25, more than --max-er")
     assert list(dac._overrun(rank("4"), outside)) == []
+
+
+def test_a_model_that_takes_several_pictures_at_once_is_refused(tmp_path: Path) -> None:
+    model = vgg()
+    model.graph.inputs[0].shape = ir.Shape([4, 3, 16, 16])
+    model.graph.outputs[0].shape = ir.Shape([4, 4])
+    source = saved(model, tmp_path / "four.onnx")
+    with pytest.raises(FileError, match=r"four\.onnx takes 4 images in every call") as said:
+        dac.convert(source, rank("3"))
+    assert "dynamic_axes={'image': {0: 'N'}}" in said.value.fix
+    model.graph.inputs[0].shape = ir.Shape([1, 3, 16, 16])
+    model.graph.outputs[0].shape = ir.Shape([1, 4])
+    assert dac.convert(saved(model, tmp_path / "one.onnx"), rank("3")).measured is not None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused_by_layer(tmp_path: Path, value: float) -> None:
+    model = vgg()
+    weight = model.graph.initializers["b/w"]
+    assert weight.const_value is not None
+    array = weight.const_value.numpy().copy()
+    array[0, 0, 0, 0] = value
+    weight.const_value = ir.tensor(array, name="b/w")
+    with pytest.raises(FileError, match="the layer b/conv has weights that are not finite"):
+        dac.convert(saved(model, tmp_path / "nan.onnx"), rank("3"))
+
+
+def test_weights_of_no_outputs_are_refused_by_layer(tmp_path: Path) -> None:
+    graph = Sketch()
+    value = graph.convolve("image", "a", (0, 3, 3, 3), act="", bias=False)
+    source = saved(graph.model(value, output_shape=("n", 0, 16, 16)), tmp_path / "none.onnx")
+    with pytest.raises(FileError, match=r"the layer a/conv has weights of shape \(0, 3, 3, 3\)"):
+        dac.convert(source, rank("3"))
+
+
+def test_other_reasons_against_a_convolution_are_named(tmp_path: Path) -> None:
+    graph = Sketch()
+    kernel = graph.node("ReduceMean", ["image"], "pixel", axes=[0, 2, 3], keepdims=1)
+    kernel = graph.node("Expand", [kernel, "shape"], "kernel")
+    shape = numpy_helper.from_array(np.array([4, 3, 3, 3]), "shape")
+    brain = helper.make_tensor("brain", TensorProto.BFLOAT16, (4, 4, 3, 3), [1.0] * 144)
+    graph.constants.extend([shape, brain])
+    value = graph.node("Conv", ["image", kernel], "varies")
+    widened = graph.node("Cast", ["brain"], "widened", to=1)
+    value = graph.node("Conv", [value, widened], "narrow")
+    source = saved(graph.model(value, output_shape=("n", 4, 12, 12)), tmp_path / "odd.onnx")
+    with pytest.raises(UsageError, match="nothing to convert: of its 2 convolutions 0 are") as said:
+        dac.convert(source, rank("3"))
+    assert "1 have weights that depend on the input, 1 have bfloat16 weights" in said.value.problem
+    assert "constant float weights" in said.value.fix
+
+
+def test_a_node_called_as_anothers_output_does_not_lend_it_its_size(tmp_path: Path) -> None:
+    model = vgg()
+    found = producers(model)
+    found["a/conv"].name, found["b/conv"].name = "first", "a/conv"  # what the first puts out
+    converted = dac.convert(saved(model, tmp_path / "crossed.onnx"), rank("3"))
+    assert [one.positions for one in converted.network.layers] == [256, 64, 64]
+
+
+def test_a_layer_of_low_rank_is_decomposed_for_nothing(tmp_path: Path) -> None:
+    model = vgg()
+    weight = model.graph.initializers["b/w"]
+    draw = np.random.default_rng(2)
+    low = np.einsum("oir,irhw->oihw", draw.normal(size=(16, 8, 2)), draw.normal(size=(8, 2, 3, 3)))
+    weight.const_value = ir.tensor((low / 12).astype(np.float32), name="b/w")
+    request = DacRequest(target_flops=0.85, spare_first=0, threads=1)
+    found = dac.convert(saved(model, tmp_path / "low.onnx"), request)
+    gains = found.choice.gains
+    assert 0.1 < gains["b/conv"] < 2  # of rank 1: at rank 3 there is only rounding
+    assert found.choice.ranks == {"b/conv": 2}
+    assert found.measured is not None
+    assert found.measured.output_error < 1e-4
+
+
+def test_an_error_budget_above_1_is_not_offered() -> None:
+    network = survey(vgg(), (16, 16))
+
+    class Wild(Trial):
+        def output_error(self, other: ir.Model) -> float:
+            del other
+            return 1.5
+
+    wild = Wild(vgg(), feeding.noise((16, 16), None), 1)
+    with pytest.raises(UsageError, match=r"the output errs by 1\.5 with") as said:
+        choose(network, DacRequest(max_error=0.5, spare_first=0), wild)
+    assert said.value.fix.startswith("leave the model as it is: no budget below 1 can be kept")
+
+
+def test_batch_norm_behind_weights_stored_as_float16_is_folded_too(tmp_path: Path) -> None:
+    model = stored_as_float16(vgg(norm=True))
+    before = run(model, pictures())
+    found = dac.convert(saved(model, tmp_path / "half.onnx"), rank("8,b/conv=9,c/conv=9"))
+    written = loaded(found)
+    assert "BatchNormalization" not in kinds(written)
+    assert found.measured is not None
+    assert found.measured.output_error < 0.01
+    np.testing.assert_allclose(run(written, pictures()), before, atol=0.05)
+    kernels = {name: v.dtype for name, v in written.graph.initializers.items() if "/weight" in name}
+    assert len(kernels) == 6
+    assert set(kernels.values()) == {ir.DataType.FLOAT16}
+
+
+def test_conversions_of_weights_stored_as_float16_say_nothing_of_their_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dac.convert(saved(stored_as_float16(vgg()), tmp_path / "half.onnx"), rank("3"))
+    assert caplog.text == ""

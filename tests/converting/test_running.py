@@ -9,7 +9,7 @@ from edgedeploy.errors import FileError
 from edgedeploy.graph import dac
 from edgedeploy.runtime.preprocessing import Preprocessing
 from tests.converting.networks import LAYERS, vgg
-from tests.graph.networks import pictures, producers, run
+from tests.graph.networks import Sketch, pictures, producers, run
 
 ONE_BY_ONE = tuple(np.split(pictures(), 4))
 
@@ -32,11 +32,13 @@ def test_channel_means_are_those_of_the_tensors(opset: int) -> None:
 
 
 @pytest.mark.parametrize("opset", [13, 18])
-def test_activity_is_the_mean_and_the_share_above_0(opset: int) -> None:
-    mean, share = running.activity(vgg(opset=opset), "b/act", 4, ONE_BY_ONE, 1)
-    wanted = outputs(vgg(opset=opset), "b/act")
-    np.testing.assert_allclose(mean, wanted.mean(axis=(0, 2, 3)), atol=1e-5)
-    np.testing.assert_allclose(share, (wanted > 0).mean(axis=(0, 2, 3)), atol=1e-6)
+def test_activity_is_the_mean_and_the_share_that_is_not_0(opset: int) -> None:
+    model = vgg(opset=opset)
+    for name in ("b/act", "b/conv"):  # the second with values below 0
+        mean, share = running.activity(model, name, 4, ONE_BY_ONE, 1)
+        wanted = outputs(model, name)
+        np.testing.assert_allclose(mean, wanted.mean(axis=(0, 2, 3)), atol=1e-5)
+        np.testing.assert_allclose(share, (wanted != 0).mean(axis=(0, 2, 3)), atol=1e-6)
 
 
 def test_corrected_biases_give_means_behind_activations_back() -> None:
@@ -109,3 +111,14 @@ def test_noise_has_coarse_parts_too() -> None:
     found = np.concatenate(feeding.noise((32, 32), None)).astype(np.float64)
     blocks = found.reshape(8, 3, 4, 8, 4, 8).mean(axis=(3, 5))
     assert blocks.std() > 0.4  # of white noise it would be 1/8
+
+
+def test_inputs_that_the_network_does_not_take_are_an_error_with_their_size() -> None:
+    graph = Sketch()
+    value = graph.convolve("image", "a", (4, 3, 3, 3), act="", pads=[0] * 4)
+    model = graph.model(value, sides=("h", "w"))
+    tiny = np.zeros((1, 3, 2, 2), np.float32)
+    with pytest.raises(FileError, match=r"run the model on image \(1, 3, 2, 2\): .*Conv") as said:
+        running.answers(model, [tiny], 1)
+    assert "--resolution R" in said.value.fix
+    assert "[ONNXRuntimeError]" not in said.value.problem
