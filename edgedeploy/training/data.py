@@ -62,9 +62,7 @@ def classes(images: ImageSet) -> tuple[str, ...]:
     names = sorted(images.classes.values())
     splits = [name for name in names if name.lower() in _SPLITS]
     if len(splits) > 1 or len(names) < 2:
-        found = (
-            f"the one folder {names[0]}" if len(names) < 2 else f"the folders {', '.join(names)}"
-        )
+        found = f"the folders {', '.join(splits)}" if splits[1:] else f"the one folder {names[0]}"
         top = images.source / images.inside
         inner = [name for name in splits if name.lower() in ("train", "training")]
         raise UsageError(

@@ -103,7 +103,7 @@ class Run:
         missing = {"identity", "epoch", "best", "log"} - about.keys()
         if missing:
             raise checkpoints.unreadable(last, f"it has no {min(missing)}")
-        self._require_same(about["identity"])
+        self._require_same(dict(about["identity"]))
         checkpoints.load(last, self._setup.module, self._optimiser)
         self.epoch, self._best, self._log = about["epoch"], about["best"], about["log"]
         self.date = about.get("date")
