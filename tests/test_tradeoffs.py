@@ -174,6 +174,16 @@ def test_what_was_not_measured_says_the_command_and_the_reason(script: Any, tmp_
     assert "--scenario offline --duration 3 -o profiles`." in text
 
 
+def test_runs_without_an_accuracy_are_not_said_to_be_unmeasured(
+    script: Any, tmp_path: Path
+) -> None:
+    record = _measured(tmp_path, "mobilenet_v1_0.25_112_cifar10", 0.5, 0.81)
+    unknown = replace(record, document={**record.document, "accuracy": None})
+    text = script.measured.section([unknown]).text.split("### ")[1]
+    assert "Measured, and without an accuracy: mobilenet_v1_0.25_112_cifar10; `edgedeploy" in text
+    assert "Not measured" not in text
+
+
 def test_steps_of_the_offline_scenario_are_drawn_by_image(script: Any, tmp_path: Path) -> None:
     step = {"throughput_ips": 500.0, "count": 9, "window_s": 1.0, "samples_ns": ""}
     record = _measured(

@@ -30,7 +30,7 @@ _PAPER = {
     (Family.MOBILENET_V1, 0.75): (325, 2.6, 0.684),
     (Family.MOBILENET_V1_SHALLOW, 1.0): (307, 2.9, 0.653),
 }
-_EVALUATE = (
+EVALUATE = (
     "edgedeploy build --backend ort --fp32 && edgedeploy eval --data cifar10-jpeg.zip/test && "
     "python benchmarks/shipped_accuracy.py"
 )
@@ -65,7 +65,7 @@ def section(models: Sequence[Shipped], untrained: Sequence[str]) -> Section:
     if not known:
         raise FileError(
             f"there is no accuracy of {', '.join(unknown) or 'any model'} in float32",
-            fix=f"run: {_EVALUATE}",
+            fix=f"run: {EVALUATE}",
         )
     drawn: dict[Plot, tuple[str, Callable[[Shipped], str]]] = {
         _against_work(known): ("multiply-adds", lambda model: f"{model.multiply_adds / 1e6:.2f} M"),
@@ -243,7 +243,7 @@ def _unevaluated(unknown: Sequence[str]) -> str:
     if not unknown:
         return ""
     names = ", ".join(f"`{name}`" for name in unknown)
-    return f"Not evaluated, and so not drawn: {names}. Command not run:\n\n    {_EVALUATE}"
+    return f"Not evaluated, and so not drawn: {names}. Command not run:\n\n    {EVALUATE}"
 
 
 def _missing(untrained: Sequence[str]) -> str:

@@ -32,7 +32,7 @@ class Training:
         epochs: Of all resolutions together.
         fine_tune: Epochs at the model's own resolution behind them.
         teacher: Whether it learned from another model, too.
-        date: Day on which the weights were written, UTC.
+        date: Day of the last epoch, UTC; where the weights do not say it, when they were written.
     """
 
     recipe: str

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edgedeploy.profiling import records
 from edgedeploy.reporting.figures import number
 from shipped import pages
-from shipped.counted import Section, percent
+from shipped.counted import EVALUATE, Section, percent
 from shipped.plots import Axis, Plot, Point
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _latency(single: Sequence[ProfileRecord]) -> Section:
     runs = _runs(single, lambda document: document["latency_ms"]["p50"])
     title = "Accuracy against measured latency"
     if not runs:
-        return Section(text=f"### {title}\n\nNot measured: {_command(COMMANDS[1])}.", plots=())
+        return Section(text=f"### {title}\n\n{_why_none(single)}.", plots=())
     return _against(runs, file="tradeoffs-latency.svg", title=title, axis="p50 latency, ms")
 
 
@@ -83,6 +83,16 @@ def _energy(single: Sequence[ProfileRecord]) -> Section:
     reasons = sorted({str(record.document["power_reason"]) for record in single} - {"None"})
     why = f"Not measured: {_command(COMMANDS[1])}, on a machine with a power sensor."
     return Section(text="\n\n".join([f"### {title}", why, *reasons[:1]]), plots=())
+
+
+def _why_none(single: Sequence[ProfileRecord]) -> str:
+    """Return why there is nothing to draw, with the command that mends it."""
+    unknown = sorted(
+        {r.model for r in single if r.level != "invalid" and not r.document["accuracy"]}
+    )
+    if unknown:
+        return f"Measured, and without an accuracy: {', '.join(unknown)}; `{EVALUATE}`"
+    return f"Not measured: {_command(COMMANDS[1])}"
 
 
 def _runs(
