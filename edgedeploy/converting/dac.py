@@ -125,19 +125,10 @@ def convert(
         )
     converted = graph.clone()
     dac.decompose(converted, choice.ranks)
-    corrected_on = None if request.correct_bias is False else images
-    error = None if trial is None else trial.output_error(converted)
-    if trial is not None and corrected_on is not None:
-        correct_biases(
-            graph,
-            converted,
-            choice.ranks,
-            trial.pictures,
-            threads=request.threads,
-            progress=progress,
-        )
-    measured = _measured(trial, converted, error, images, corrected=corrected_on is not None)
-    _describe(converted, model, choice, corrected_on)
+    measured = None
+    if trial is not None:
+        measured = _corrected(trial, converted, choice, request, images, progress=progress)
+    _describe(converted, model, choice, None if request.correct_bias is False else images)
     proto = ir.serde.serialize_model(converted)
     return Conversion(
         data=proto.SerializeToString(deterministic=True),
@@ -187,17 +178,27 @@ def _trial(
     return Trial(graph, fed, request.threads)
 
 
-def _measured(
-    trial: Trial | None,
+def _corrected(
+    trial: Trial,
     converted: ir.Model,
-    error: float | None,
+    choice: Choice,
+    request: DacRequest,
     images: ImageSet | None,
     *,
-    corrected: bool,
-) -> Measured | None:
-    """Return how the finished network answers; ``error``: before biases were corrected."""
-    if trial is None or error is None:
-        return None
+    progress: Callable[[int, int], None],
+) -> Measured:
+    """Correct biases in place where there are images, and return how the network answers."""
+    error = trial.output_error(converted)
+    corrected = images is not None and request.correct_bias is not False
+    if corrected:
+        correct_biases(
+            trial.model,
+            converted,
+            choice.ranks,
+            trial.pictures,
+            threads=request.threads,
+            progress=progress,
+        )
     return Measured(
         inputs=f"{len(trial.pictures)} {'pictures of noise' if images is None else 'images'}",
         output_error=trial.output_error(converted) if corrected else error,
