@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,7 @@ def speeds(guidelines: Any, experiment: Any) -> Any:
             images_per_s=100.0 * share,
             spread=0.04,
             relative=share,
-            relative_range=(share, share),
-            runs={"float32": 1},
+            runs={"float32": 10},
         )
         for share in [1 - number / 10 for number in range(len(experiment.settings))]
     ]
@@ -110,6 +110,63 @@ def test_prices_are_of_all_but_baselines_and_rows(guidelines: Any) -> None:
     }
     (nearest,) = prices.Prices(date="x", prices=made).nearest(prices.WIDTHS, 6, "fp32")
     assert (nearest.setting, nearest.baseline, nearest.relative) == ("1:6", "1:1", 0.8)
+
+
+def test_what_runs_in_another_type_has_no_price_and_says_so(guidelines: Any) -> None:
+    experiments = guidelines.networks.experiments(4)
+    found = {each: speeds(guidelines, each) for each in experiments}
+    mixed = replace(found[experiments[0]]["ort", Precision.FP32][2], runs={"float32": 8, "int8": 2})
+    found[experiments[0]]["ort", Precision.FP32][2] = mixed
+    found[experiments[1]] = {("ort", Precision.INT8): found[experiments[1]]["ort", Precision.FP32]}
+    made = guidelines.prices_of(found)
+    assert [each.setting for each in made if each.rule == prices.WIDTHS] == ["1:2", "1:12"]
+    assert not [each for each in made if each.rule == prices.GROUPS]
+    cells = guidelines.table(experiments[0], found[experiments[0]]).splitlines()[2:]
+    assert [cell.endswith("**† |") for cell in cells] == [False, False, True, False]
+    said = guidelines.in_another_type(found)
+    assert said[0] == (
+        "† G1: widths of 1×1 convolutions, there and back, 1:6: ort runs 8 convolutions in "
+        "float32, 2 convolutions in int8, not all in fp32; no price."
+    )
+    assert len(said) == 5
+
+
+def test_a_baseline_in_another_type_has_no_prices_beside_it(guidelines: Any) -> None:
+    experiment = guidelines.networks.experiments(4)[0]
+    found = {experiment: speeds(guidelines, experiment)}
+    made = found[experiment]["ort", Precision.FP32]
+    made[0] = replace(made[0], runs={"int8": 10})
+    assert guidelines.prices_of(found) == ()
+
+
+def test_a_page_without_its_marks_is_refused_before_anything_is_measured(
+    guidelines: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Prices\n\n<!-- measured: begin -->\n")
+    assert guidelines.main(["-o", str(tmp_path / "out"), "--docs", str(page)]) == 6
+    said = capsys.readouterr()
+    assert "does not have <!-- measured: begin --> and then" in said.err
+    assert "put the marks back" in said.err
+    assert said.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["page.md"]
+
+
+def test_what_was_measured_goes_between_the_marks_of_the_page(
+    guidelines: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("vl_convert")
+    page = tmp_path / "docs" / "page.md"
+    page.parent.mkdir()
+    page.write_text("before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n")
+    found = {each: speeds(guidelines, each) for each in guidelines.networks.experiments(4)}
+    text = guidelines.write(found, "Measured today.", out=tmp_path / "out", docs=page)
+    assert page.read_text(encoding="utf-8") == (
+        f"before\n<!-- measured: begin -->\n\n{text}\n\n<!-- measured: end -->\nafter\n"
+    )
+    assert text.startswith("Measured today.\n\n![Speed of each setting")
+    assert (tmp_path / "out" / "guidelines.md").read_text(encoding="utf-8") == f"{text}\n"
+    assert (tmp_path / "docs" / "images" / "guidelines.svg").is_file()
 
 
 def test_the_drawing_has_a_panel_for_each_experiment(guidelines: Any) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
+
+from shipped import plots
 
 from edgedeploy.reporting import palette, vega
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_FONT = 'font-family="Arial, sans-serif" font-size="12px"'  # in a report the style sheet says it
-_VARIABLE = re.compile(r"var\(--([a-z0-9-]+)\)")
 
 
 def panels(panels_of: Mapping[str, Sequence[tuple[str, str, float]]], *, alt: str) -> str:
@@ -25,14 +23,12 @@ def panels(panels_of: Mapping[str, Sequence[tuple[str, str, float]]], *, alt: st
     marks = [palette.series(number) for number in range(len(names))]
     highest = max(share for points in panels_of.values() for _, _, share in points)
     spec: dict[str, Any] = {
-        "background": palette.LIGHT["paper"],
         "columns": 2,
         "concat": [
             _panel(title, points, names, marks, highest) for title, points in panels_of.items()
         ],
     }
-    drawn = vega.draw(spec, alt=alt).replace("<svg ", f"<svg {_FONT} ", 1)
-    return _VARIABLE.sub(lambda found: palette.LIGHT[found[1]], drawn) + "\n"
+    return plots.on_white(spec, alt=alt)
 
 
 def _panel(

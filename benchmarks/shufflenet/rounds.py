@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedeploy import miniatures, stats
+from edgedeploy.types import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from shufflenet.networks import Experiment
 
-    from edgedeploy.types import Array, Precision
+    from edgedeploy.types import Array
 
+_TYPES = {Precision.FP32: "float32", Precision.INT8: "int8"}  # as engines report them
 _WARM_UP = 3
 _FEWEST = 3  # calls in a turn
 
@@ -30,15 +32,17 @@ class Speed:
         images_per_s: Median of the turns.
         spread: Width of the middle half of the turns, over their median.
         relative: Multiply-adds per second over those of the baseline, median of the turns.
-        relative_range: The smallest and the largest of them.
         runs: What the engine reports it runs: convolutions by type.
     """
 
     images_per_s: float
     spread: float
     relative: float
-    relative_range: tuple[float, float]
     runs: dict[str, int]
+
+    def is_of(self, precision: Precision) -> bool:
+        """Return whether every convolution runs in the type that was asked for."""
+        return set(self.runs) == {_TYPES[precision]}
 
 
 def measure(
@@ -82,7 +86,6 @@ def measure(
             images_per_s=1e9 / stats.percentile(times[:, column], 0.5),
             spread=stats.spread(times[:, column]),
             relative=stats.percentile(ratios[:, column], 0.5),
-            relative_range=(float(ratios[:, column].min()), float(ratios[:, column].max())),
             runs=runs[column],
         )
         for column in range(len(engines))
