@@ -12,7 +12,6 @@ import onnx_ir as ir
 
 from edgedeploy.errors import FileError
 from edgedeploy.graph import cost, dac, operations
-from edgedeploy.graph.constants import array_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,6 +185,6 @@ def _obstacle(node: ir.Node) -> str:
 
 def _is_pointwise(node: ir.Node) -> bool:
     value = node.inputs[1]
-    array = array_of(value)
+    array = dac.stored_weight(node)
     shape = array.shape if array is not None else (value and value.shape) or ()
     return len(shape) > 2 and all(side == 1 for side in list(shape)[2:])

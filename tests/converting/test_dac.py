@@ -375,6 +375,7 @@ def test_batch_norm_behind_weights_stored_as_float16_is_folded_too(tmp_path: Pat
     assert found.measured is not None
     assert found.measured.output_error < 0.01
     np.testing.assert_allclose(run(written, pictures()), before, atol=0.05)
+    assert (found.network.pointwise, found.network.others) == (1, {})
     kernels = {name: v.dtype for name, v in written.graph.initializers.items() if "/weight" in name}
     assert len(kernels) == 6
     assert set(kernels.values()) == {ir.DataType.FLOAT16}
