@@ -39,7 +39,6 @@ def _panel(
     highest: float,
 ) -> dict[str, Any]:
     order = list(dict.fromkeys(setting for setting, _, _ in points))
-    legend = {"title": None, "symbolType": "circle", "columns": 4}
     return {
         "title": {"text": title, "fontSize": 12, "fontWeight": "normal", "anchor": "start"},
         "width": 300,
@@ -61,17 +60,16 @@ def _panel(
                 "axis": vega.axis("beside the baseline", format=".0%"),
                 "scale": {"domain": [0, highest * 1.05], "nice": False},
             },
-            "color": {
-                "field": "series",
-                "type": "nominal",
-                "scale": {"domain": names, "range": [colour for colour, _ in marks]},
-                "legend": legend,
-            },
-            "shape": {
-                "field": "series",
-                "type": "nominal",
-                "scale": {"domain": names, "range": [shape for _, shape in marks]},
-                "legend": legend,
-            },
+            "color": _told_by(names, [colour for colour, _ in marks]),
+            "shape": _told_by(names, [shape for _, shape in marks]),
         },
+    }
+
+
+def _told_by(names: list[str], marks: list[str]) -> dict[str, Any]:
+    return {
+        "field": "series",
+        "type": "nominal",
+        "scale": {"domain": names, "range": marks},
+        "legend": {"title": None, "symbolType": "circle", "columns": 4},
     }

@@ -79,6 +79,10 @@ def measure(
         times = in_turns([engine.call for engine in engines], rounds, turn_s, clock_ns)
         runs = [dict(engine.runs) for engine in engines]
     work = np.array([setting.multiply_adds for setting in experiment.settings])
+    return _speeds(times, work, runs)
+
+
+def _speeds(times: Array, work: Array, runs: Sequence[dict[str, int]]) -> tuple[Speed, ...]:
     speeds = work / times
     ratios = speeds / speeds[:, :1]
     return tuple(
@@ -88,7 +92,7 @@ def measure(
             relative=stats.percentile(ratios[:, column], 0.5),
             runs=runs[column],
         )
-        for column in range(len(engines))
+        for column in range(len(runs))
     )
 
 

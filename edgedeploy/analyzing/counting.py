@@ -24,6 +24,9 @@ COUNTS = ("multiply_adds", "parameters", "memory_access_bytes")
 """What is counted of each layer, and summed; attributes of `cost.Cost`."""
 
 
+_PRECISIONS = {32: "fp32", 8: "int8"}
+
+
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """What one call of a model costs: of one image, or of as many as its file fixes.
@@ -60,6 +63,11 @@ class Analysis:
         """Return the words of the operations that one of `COUNTS` is not known of, each once."""
         words = (each.op.type for each in self.costs if getattr(each, name) is None)
         return tuple(dict.fromkeys(words))
+
+
+def precision_of(each: Cost) -> str | None:
+    """Return the precision that a layer runs in by its input's bits; None: what is not measured."""
+    return _PRECISIONS.get(each.op.inputs[0].bits or 0)
 
 
 def analyze(path: Path, hints: ModelHints) -> Analysis:

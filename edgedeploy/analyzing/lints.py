@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.analyzing import prices as pricing
 from edgedeploy.analyzing.branches import Branches
+from edgedeploy.analyzing.counting import precision_of
 from edgedeploy.analyzing.showing import amount, name_of
 from edgedeploy.graph import kinds
 
@@ -35,7 +36,6 @@ _ELEMENTWISE_SHARE = 0.10
 _UNITS = {32: 8, 8: 16}  # numbers that are multiplied at once, by their bits; docs/analyze.md
 _SUMS = frozenset({"Add", "Sum"})
 _IMAGE_CHANNELS = 4  # what reads the picture has no choice
-_PRECISIONS = {32: "fp32", 8: "int8"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class _Broken:
 
     @property
     def precision(self) -> str | None:
-        return _PRECISIONS.get(self.cost.op.inputs[0].bits or 0)
+        return precision_of(self.cost)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,12 +165,7 @@ def measure(
         MissingDependencyError: Neither ONNX Runtime nor OpenVINO is installed.
         MeasurementError: Arrays that no cache holds do not fit into the memory that is free.
     """
-    names = [name for name in miniatures.CPU_BACKENDS if name in host.versions]
-    if not names:
-        raise MissingDependencyError(
-            "neither onnxruntime nor openvino is installed, and the rate is measured with them",
-            fix="pip install 'edgedeploy[ort]'",
-        )
+    names = _libraries(host)
     load = cpu_meter.load_average()
     size = array_bytes or caches.array_beyond(host.threads)
     _check_free(size, memory.read() if free is None else free)
@@ -187,6 +182,16 @@ def measure(
             for name in names
         ),
     )
+
+
+def _libraries(host: Host) -> list[str]:
+    names = [name for name in miniatures.CPU_BACKENDS if name in host.versions]
+    if not names:
+        raise MissingDependencyError(
+            "neither onnxruntime nor openvino is installed, and the rate is measured with them",
+            fix="pip install 'edgedeploy[ort]'",
+        )
+    return names
 
 
 def _check_free(array_bytes: int, found: Memory | None) -> None:

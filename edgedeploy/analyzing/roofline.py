@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgedeploy.analyzing.counting import precision_of
+
 if TYPE_CHECKING:
     from edgedeploy.analyzing.counting import Analysis
     from edgedeploy.analyzing.peaks import Peaks
     from edgedeploy.graph.cost import Cost
 
 MEMORY, ARITHMETIC = "memory", "arithmetic"
-
-_PRECISIONS = {32: "fp32", 8: "int8"}  # by the bits of a layer's input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def of(analysis: Analysis, peaks: Peaks) -> Roofline:
 
 def _position(cost: Cost, peaks: Peaks) -> Position:
     added, moved = cost.multiply_adds, cost.memory_access_bytes
-    precision = _PRECISIONS.get(cost.op.inputs[0].bits or 0) if added else None
+    precision = precision_of(cost) if added else None
     rate = peaks.rate(precision)
     if added is None or moved is None or (added and rate is None):
         return Position(
