@@ -289,3 +289,25 @@ def test_weights_stored_in_half_precision_are_read_as_two_bytes() -> None:
     nodes = [helper.make_node("Cast", ["h"], ["w"], to=TensorProto.FLOAT), conv()]
     only = costs(nodes, h=np.ones((8, 3, 1, 1), np.float16))["out"]
     assert only.memory_access_bytes == 4 * (3 * 256 + 8 * 256) + 2 * 24
+
+
+def test_a_bias_of_unknown_shape_leaves_the_parameters_unknown() -> None:
+    ops = [
+        Op(
+            names=("g",),
+            type="Gemm",
+            source=None,
+            inputs=(Tensor((1, 16)),),
+            constants=(Tensor((16, 32)),),
+            outputs=(Tensor((1, 32)),),
+        ),
+        Op(
+            names=("a",),
+            type="Add",
+            source=0,
+            inputs=(Tensor((1, 32)),),
+            constants=(Tensor(None),),
+            outputs=(Tensor((1, 32)),),
+        ),
+    ]
+    assert [each.parameters for each in cost.of(ops)] == [None, 0]
