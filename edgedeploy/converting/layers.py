@@ -169,7 +169,7 @@ def _layer(name: str, node: ir.Node, output: Shape | None) -> Layer:
         name=name,
         shape=weight.shape,
         energies=np.square(dac.spectra(weight)).sum(axis=0),
-        positions=None if output is None else operations.count(output[2:]),
+        positions=None if output is None else operations.count((*output[:1], *output[2:])),
     )
 
 

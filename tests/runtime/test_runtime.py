@@ -18,6 +18,8 @@ from edgedeploy.errors import (
     UnsupportedError,
     UsageError,
 )
+from edgedeploy.runtime.checking import checked
+from edgedeploy.runtime.manifest import TensorInfo
 from edgedeploy.runtime.preprocessing import Preprocessing
 from tests.artifacts import CLASSES, SIDE, expected, small_model, write_artifact
 
@@ -103,6 +105,13 @@ def test_infer_says_what_is_wrong_with_a_batch(runtime: Runtime, name: str) -> N
         runtime.infer(batch)
     with pytest.raises(TensorMismatchError, match=words):
         runtime.bind(batch)
+
+
+def test_a_batch_of_another_number_than_the_model_has_is_told() -> None:
+    fixed = TensorInfo("image", (4, 3, SIDE, SIDE), "float32")
+    with pytest.raises(TensorMismatchError, match=r"the model takes \(4, 3, 8, 8\)") as caught:
+        checked(batch_of(1), fixed)
+    assert caught.value.fix.startswith("pass batches of 4,")
 
 
 def test_one_nan_among_many_values_is_found(runtime: Runtime) -> None:
