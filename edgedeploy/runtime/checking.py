@@ -59,7 +59,7 @@ def _shape_fix(shape: Tuple[int, ...], wanted: Tuple[Optional[int], ...]) -> str
     if 0 in shape:
         return "pass at least one picture"
     if shape and wanted[0] is not None and _fits((wanted[0], *shape[1:]), wanted):
-        return "pass batches of {}, or export the model with an open batch".format(wanted[0])
+        return f"pass batches of {wanted[0]}, or export the model with an open batch"
     return (
         "resize the picture: rt.preprocess(frame) makes such a batch, rt.classify(frame) does all"
     )
