@@ -63,8 +63,8 @@ class Row:
 
 
 _V1, _V2 = (112, 96, 80, 64), (112, 64)
-# the first was trained before there was fine-tuning, and ships as it came out; the one with epochs of
-# its own had no more time
+# the first was trained before there was fine-tuning, and ships as it came out; the one with epochs
+# of its own had no more time
 GRID = (
     Row(family="mobilenet_v1", alpha=0.25, resolutions=_V1, fine_tune=0, ships=True),
     Row(family="mobilenet_v1", alpha=0.5, resolutions=_V1, epochs=20, fine_tune=1, ships=True),
