@@ -76,7 +76,7 @@ def section(models: Sequence[Shipped], untrained: Sequence[str]) -> Section:
     for plot, (title, number) in drawn.items():
         rows = [
             [
-                _words(model.variant.family, model.variant.alpha),
+                words(model.variant.family, model.variant.alpha),
                 str(model.variant.resolution),
                 number(model),
                 percent(top1(model)),
@@ -124,6 +124,11 @@ def top1(model: Shipped) -> float | None:
     return next((model.top1[key] for key in _SCALES if key in model.top1), None)
 
 
+def words(family: Family, alpha: float) -> str:
+    """Return a network's name as the tables have it, e.g. ``"V1 shallow α 1"``."""
+    return f"{_FAMILIES[family]} α {alpha:g}"
+
+
 def percent(share: float | None) -> str | None:
     """Return a share as ``"81.38 %"``; None stays None."""
     return None if share is None else f"{share * 100:.2f} %"
@@ -133,7 +138,7 @@ def _compared_row(family: Family, alpha: float, share: float | None) -> list[str
     network = networks.network(family, alpha=alpha, classes=1000, style=STYLE)
     adds, parameters, published = _PAPER[family, alpha]
     return [
-        _words(family, alpha),
+        words(family, alpha),
         f"{network.multiply_adds(224) / 1e6:.1f} M",
         f"{adds} M",
         f"{network.parameters() / 1e6:.2f} M",
@@ -165,7 +170,7 @@ def _against_work(models: Sequence[Shipped]) -> Plot:
         desc=_range(models, lambda model: model.multiply_adds / 1e6, "M multiply-adds"),
         series=_series(
             models,
-            lambda model: _words(model.variant.family, model.variant.alpha),
+            lambda model: words(model.variant.family, model.variant.alpha),
             lambda model: Point(model.multiply_adds, top1(model) or 0),
         ),
         x=Axis(title="multiply-adds of one image", format="~s", is_log=True),
@@ -201,7 +206,7 @@ def _density(models: Sequence[Shipped]) -> Plot:
         f"{_per_million(best):.0f} %, has {best.name}.",
         series=_series(
             models,
-            lambda model: _words(model.variant.family, model.variant.alpha),
+            lambda model: words(model.variant.family, model.variant.alpha),
             lambda model: Point(model.multiply_adds, _per_million(model)),
         ),
         x=Axis(title="multiply-adds of one image", format="~s", is_log=True),
@@ -232,10 +237,6 @@ def _by_resolution(model: Shipped) -> str:
 
 def _per_million(model: Shipped) -> float:
     return (top1(model) or 0) * 100 / (model.parameters / 1e6)
-
-
-def _words(family: Family, alpha: float) -> str:
-    return f"{_FAMILIES[family]} α {alpha:g}"
 
 
 def _unevaluated(unknown: Sequence[str]) -> str:

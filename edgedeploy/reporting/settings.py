@@ -53,11 +53,11 @@ def setting(record: ProfileRecord) -> Setting:
 
 
 def by_setting(records: Iterable[ProfileRecord]) -> dict[Setting, list[ProfileRecord]]:
-    """Return the records of each setting, the settings in order."""
+    """Return the records of each setting, that with the most of them first."""
     groups: dict[Setting, list[ProfileRecord]] = {}
     for record in records:
         groups.setdefault(setting(record), []).append(record)
-    return dict(sorted(groups.items()))
+    return dict(sorted(groups.items(), key=lambda found: (-len(found[1]), found[0])))
 
 
 def group(record: ProfileRecord) -> str:

@@ -110,7 +110,15 @@ def test_settings_that_mean_different_things_have_charts_of_their_own(tmp_path: 
         made(tmp_path, input_shape=[8, 3, 8, 8]),
         made(tmp_path, model="another"),
     ]
-    assert sorted(map(len, settings.by_setting(records).values())) == [1, 1, 1, 1, 2]
+    assert [*map(len, settings.by_setting(records).values())] == [2, 1, 1, 1, 1]
+
+
+def test_the_setting_that_compares_most_is_shown_first(tmp_path: Path) -> None:
+    offline = [made(tmp_path, scenario="offline", model=name) for name in "ab"]
+    single = [made(tmp_path, model=name) for name in "abc"]
+    server = [made(tmp_path, scenario="server", model=name) for name in "ab"]
+    found = settings.by_setting([*server, *offline, *single]).values()
+    assert [*found] == [single, offline, server]
 
 
 def test_statistics_are_of_the_record_and_never_of_what_is_drawn(tmp_path: Path) -> None:
