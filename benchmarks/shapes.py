@@ -1,13 +1,14 @@
 """Tables 4 and 5 of the MobileNet paper, small: full convolutions, and five blocks fewer.
 
-    python benchmarks/shapes.py cifar10-jpeg.zip [-o runs/shapes] [--alpha 0.5] [--resolution 64]
-        [--epochs 5] [--seed 1 2] [--page docs/tradeoffs.md]
+    python benchmarks/shapes.py cifar10-jpeg.zip [--table 4] [-o runs/shapes] [--alpha 0.5]
+        [--resolution 64] [--epochs 5] [--seed 1 2] [--page docs/tradeoffs.md]
 
-V1 of a width beside the same with full 3×3 convolutions, and 0.75 of that width beside the whole
-width with five blocks fewer: each trained from the same seeds for the same epochs, and looked at
-once on the test images, in float32 with ONNX Runtime. An interrupted run goes on with the same
-command. With ``--page`` the tables go between the marks there, and the drawing to `images/` beside
-it. `zoo.py` trains the networks of the paper's own width, which takes a GPU.
+V1 of a width beside the same with full 3×3 convolutions (table 4), and 0.75 of that width beside
+the whole width with five blocks fewer (table 5): each trained from the same seeds for the same
+epochs, and looked at once on the test images, in float32 with ONNX Runtime. An interrupted run goes
+on with the same command. With ``--page`` a table goes between its marks there, and its drawing, of
+how the two learned, to `images/` beside it. `zoo.py` trains the networks of the paper's own width,
+which takes a GPU.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from edgedeploy.types import Family
 from edgedeploy.zoo import networks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from trainings.contest import Answer, Conditions
 
@@ -44,79 +45,96 @@ class Pair:
     """Two networks of about the same work, or of the same shape.
 
     Attributes:
+        name: In the marks of its part of the page, and of its drawing.
         title: What they are compared for.
         one: What the other is set beside.
         other: Trained alike.
     """
 
+    name: str
     title: str
     one: Contender
     other: Contender
 
 
-def pairs(alpha: float) -> tuple[Pair, Pair]:
-    """Return tables 4 and 5 of the paper (arXiv 1704.04861), at a width of ours."""
-    return (
-        Pair(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a pair came to.
+
+    Attributes:
+        pair: The two.
+        one: Of its first, one for each seed.
+        other: Of its second, for the same seeds.
+    """
+
+    pair: Pair
+    one: Sequence[Answer]
+    other: Sequence[Answer]
+
+    def __iter__(self) -> Iterator[tuple[Contender, Sequence[Answer]]]:
+        """Yield both, each with its answers."""
+        yield self.pair.one, self.one
+        yield self.pair.other, self.other
+
+
+def pairs(alpha: float) -> dict[int, Pair]:
+    """Return tables 4 and 5 of the paper (arXiv 1704.04861) by their number, at a width of ours."""
+    return {
+        4: Pair(
+            name="shape-full",
             title="Depthwise against full convolution",
             one=Contender(family=Family.MOBILENET_V1, alpha=alpha),
             other=Contender(family=Family.MOBILENET_V1_FULL, alpha=alpha),
         ),
-        Pair(
+        5: Pair(
+            name="shape-shallow",
             title="Thinner against shallower",
             one=Contender(family=Family.MOBILENET_V1, alpha=round(alpha * _THINNER, 6)),
             other=Contender(family=Family.MOBILENET_V1_SHALLOW, alpha=alpha),
         ),
-    )
+    }
 
 
-def text(
-    asked: Conditions, compared: Sequence[Pair], answers: Mapping[Contender, Sequence[Answer]]
-) -> str:
-    """Return what goes between the marks: the conditions, the drawing and the tables."""
+def text(asked: Conditions, outcome: Outcome) -> str:
+    """Return what goes between a pair's marks: the conditions, the table and the drawing."""
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     head = (
         *("network", "multiply-adds", "parameters"),
         *(f"seed {seed}" for seed in asked.seeds),
         *contest.SCORED,
     )
-    tables = []
-    for pair in compared:
-        first = answers[pair.one]
-        rows = [
-            [_words(who), *_size(asked, who), *contest.scores(answers[who], first)]
-            for who in (pair.one, pair.other)
-        ]
-        tables.append(f"#### {pair.title}\n\n{pages.table(head, rows)}")
+    rows = [
+        [_words(who), *_size(who, asked.resolution), *contest.scores(found, outcome.one)]
+        for who, found in outcome
+    ]
     how = (
         f"{asked.resolution} pixels, {_CLASSES} classes, {asked.epochs} epochs, top-1 in percent "
-        f"on {contest.images(answers):,} test images, {today}."
+        f"on {outcome.one[0].images:,} test images, {today}."
     )
-    return "\n\n".join([how, plot(asked, compared, answers).markdown(), *tables])
+    table = pages.table(head, rows)
+    return f"#### {outcome.pair.title}\n\n{how}\n\n{table}\n\n{plot(outcome).markdown()}"
 
 
-def plot(
-    asked: Conditions, compared: Sequence[Pair], answers: Mapping[Contender, Sequence[Answer]]
-) -> Plot:
-    """Return accuracy against work, the two of a pair joined."""
-
-    def top1(who: Contender) -> float:
-        return fmean(each.top1 for each in answers[who])
-
-    def point(who: Contender) -> Point:
-        return Point(_multiply_adds(asked, who), top1(who), _words(who))
-
-    gaps = [
-        f"{_words(pair.other)} {top1(pair.other):.1%}, {_words(pair.one)} {top1(pair.one):.1%}"
-        for pair in compared
-    ]
+def plot(outcome: Outcome) -> Plot:
+    """Return how the two learned: held-out accuracy over epochs, the mean of the seeds."""
+    curves = {
+        _words(who): [fmean(each) for each in zip(*(one.held_out for one in found), strict=True)]
+        for who, found in outcome
+    }
+    ends = (
+        f"{name} {100 * curve[0]:.1f} % and {100 * curve[-1]:.1f} %"
+        for name, curve in curves.items()
+    )
     return Plot(
-        file="shapes.svg",
-        title="Accuracy of four shapes against multiply-adds",
-        desc=f"Top-1: {'; '.join(gaps)}.",
-        series={pair.title: [point(pair.one), point(pair.other)] for pair in compared},
-        x=Axis(title="multiply-adds of one image", format="~s", is_log=True),
-        y=Axis(title="top-1, CIFAR-10", format=".0%"),
+        file=f"{outcome.pair.name}.svg",
+        title=f"{outcome.pair.title}, epoch by epoch",
+        desc=f"Held-out top-1 after the first epoch and after the last: {', '.join(ends)}.",
+        series={
+            name: [Point(epoch, top1) for epoch, top1 in enumerate(curve, start=1)]
+            for name, curve in curves.items()
+        },
+        x=Axis(title="epoch", format="d"),
+        y=Axis(title="top-1, held-out images", format=".0%"),
     )
 
 
@@ -124,36 +142,34 @@ def _words(who: Contender) -> str:
     return words(who.family, who.alpha)
 
 
-def _size(asked: Conditions, who: Contender) -> tuple[str, str]:
+def _size(who: Contender, resolution: int) -> tuple[str, str]:
     network = networks.network(who.family, alpha=who.alpha, classes=_CLASSES, style=STYLE)
-    return f"{_multiply_adds(asked, who) / 1e6:.1f} M", f"{network.parameters() / 1e6:.2f} M"
-
-
-def _multiply_adds(asked: Conditions, who: Contender) -> int:
-    network = networks.network(who.family, alpha=who.alpha, classes=_CLASSES, style=STYLE)
-    return network.multiply_adds(asked.resolution)
+    adds, parameters = network.multiply_adds(resolution), network.parameters()
+    return f"{adds / 1e6:.1f} M", f"{parameters / 1e6:.2f} M"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, evaluate, print the tables and draw; return the exit status."""
     parser = contest.parser((__doc__ or "").splitlines()[0], out="shapes", alpha=0.5, epochs=5)
+    parser.add_argument("--table", type=int, choices=(4, 5), help="of the paper; default: both")
     options = parser.parse_args(arguments)
-    asked, compared = contest.conditions(options), pairs(options.alpha)
+    asked, known = contest.conditions(options), pairs(options.alpha)
+    wanted = [known[options.table]] if options.table else list(known.values())
     try:
         if options.page is not None:  # before an hour of training
-            pages.filled(options.page, {"shapes": ""})
-        answers = {
-            who: contest.answers(asked, who) for pair in compared for who in (pair.one, pair.other)
-        }
-        found = text(asked, compared, answers)
-        if options.page is not None:
-            drawn = plot(asked, compared, answers)
-            write_atomically(options.page.parent / "images" / drawn.file, drawn.draw().encode())
-            write_atomically(options.page, pages.filled(options.page, {"shapes": found}).encode())
+            pages.filled(options.page, {pair.name: "" for pair in wanted})
+        for pair in wanted:
+            one, other = (contest.answers(asked, who) for who in (pair.one, pair.other))
+            outcome = Outcome(pair=pair, one=one, other=other)
+            found, drawn = text(asked, outcome), plot(outcome)
+            if options.page is not None:
+                page = pages.filled(options.page, {pair.name: found})
+                write_atomically(options.page.parent / "images" / drawn.file, drawn.draw().encode())
+                write_atomically(options.page, page.encode())
+            print(found, flush=True)
     except EdgeDeployError as error:
         print(f"{error.problem}\n  fix: {error.fix}", file=sys.stderr)
         return error.exit_code
-    print(found)
     return 0
 
 

@@ -44,12 +44,12 @@ def asked(contest: Any) -> Any:
 def everyone(recipes: Any, shapes: Any, alpha: float = 0.25) -> list[Any]:
     return [
         *recipes.contenders(alpha, Path("large.safetensors")),
-        *(who for pair in shapes.pairs(alpha) for who in (pair.one, pair.other)),
+        *(who for pair in shapes.pairs(alpha).values() for who in (pair.one, pair.other)),
     ]
 
 
 def answers(contest: Any, *tops: float) -> tuple[Any, ...]:
-    return tuple(contest.Answer(top1=top1, images=COUNT) for top1 in tops)
+    return tuple(contest.Answer(top1=top1, images=COUNT, held_out=(0.25, top1)) for top1 in tops)
 
 
 def test_every_command_is_one_that_edgedeploy_takes(
@@ -97,7 +97,13 @@ def test_what_is_trained_already_is_not_trained_again(
         assert not check
         done.append(command[3:])
         if command[3] == "eval":
-            Path(command[4]).mkdir(parents=True)
+            built = Path(command[4])
+            built.mkdir(parents=True)
+            run = built.parents[2] / built.parent.name
+            run.mkdir()
+            (run / "log.jsonl").write_text(
+                '{"held_out_top1": {"64": 0.25}}\n{"held_out_top1": {"64": 0.5}}\n'
+            )
         return Ended()
 
     class Evaluated:
@@ -125,9 +131,9 @@ def test_the_first_recipe_is_what_the_others_are_set_beside(contest: Any, recipe
 
 
 def test_the_shapes_are_those_of_the_papers_tables(shapes: Any) -> None:
-    depthwise, thinner = shapes.pairs(1.0)
-    assert (depthwise.one.family, depthwise.one.alpha) == (Family.MOBILENET_V1, 1.0)
-    assert (depthwise.other.family, depthwise.other.alpha) == (Family.MOBILENET_V1_FULL, 1.0)
+    full, thinner = (shapes.pairs(1.0)[number] for number in (4, 5))
+    assert (full.one.family, full.one.alpha) == (Family.MOBILENET_V1, 1.0)
+    assert (full.other.family, full.other.alpha) == (Family.MOBILENET_V1_FULL, 1.0)
     assert (thinner.one.family, thinner.one.alpha) == (Family.MOBILENET_V1, 0.75)
     assert (thinner.other.family, thinner.other.alpha) == (Family.MOBILENET_V1_SHALLOW, 1.0)
 
@@ -135,28 +141,34 @@ def test_the_shapes_are_those_of_the_papers_tables(shapes: Any) -> None:
 def test_each_shape_stands_beside_its_own_pair_with_its_work(
     contest: Any, shapes: Any, asked: Any
 ) -> None:
-    pairs = shapes.pairs(0.5)
-    everybody = [who for pair in pairs for who in (pair.one, pair.other)]
-    found = dict(
-        zip(
-            everybody,
-            (answers(contest, top, top) for top in (0.70, 0.71, 0.68, 0.65)),
-            strict=True,
-        )
+    outcome = shapes.Outcome(
+        pair=shapes.pairs(0.5)[5],
+        one=answers(contest, 0.68, 0.70),
+        other=answers(contest, 0.65, 0.67),
     )
-    page = shapes.text(asked, pairs, found)
-    rows = [line for line in page.splitlines() if line.startswith("| V1")]
-    assert [row.split(" | ")[0] for row in rows] == [
-        "| V1 α 0.5",
-        "| V1 full α 0.5",
-        "| V1 α 0.375",
-        "| V1 shallow α 0.5",
-    ]
-    assert ["| – | – |" in row for row in rows] == [True, False, True, False]
-    assert "| 71.00 | 71.00 | +1.00 |" in rows[1]
-    assert "| 65.00 | 65.00 | -3.00 |" in rows[3]
-    drawn = shapes.plot(asked, pairs, found)
-    assert "V1 full α 0.5 71.0%, V1 α 0.5 70.0%" in drawn.desc
-    (one, full), (thin, shallow) = drawn.series.values()
-    assert full.x > 5 * one.x
-    assert shallow.x == pytest.approx(thin.x, rel=0.15)
+    first, second = (
+        line for line in shapes.text(asked, outcome).splitlines() if line.startswith("| V1")
+    )
+    assert first == "| V1 α 0.375 | 7.1 M | 0.47 M | 68.00 | 70.00 | – | – |"
+    assert second.startswith("| V1 shallow α 0.5 | 6.7 M | 0.48 M | 65.00 | 67.00 | -3.00 | -4.3")
+    drawn = shapes.plot(outcome)
+    assert drawn.series["V1 α 0.375"] == [(1, 0.25, "", False), (2, pytest.approx(0.69), "", False)]
+    assert "V1 shallow α 0.5 25.0 % and 66.0 %" in drawn.desc
+
+
+def test_a_pair_fills_its_part_of_the_page_alone(
+    contest: Any, shapes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("vl_convert", reason="needs the report extra")
+    page = tmp_path / "page.md"
+    kept = "<!-- shape-full: begin -->\nold\n<!-- shape-full: end -->\n"
+    page.write_text(f"{kept}<!-- shape-shallow: begin -->\nold\n<!-- shape-shallow: end -->\n")
+    monkeypatch.setattr(contest, "answers", lambda *_: answers(contest, 0.68))
+    assert shapes.main(["cifar10.zip", "--table", "5", "--page", str(page)]) == 0
+    found = page.read_text()
+    assert found.startswith(kept)
+    assert "| V1 α 0.375 |" in found
+    assert (tmp_path / "images" / "shape-shallow.svg").read_text().startswith("<svg ")
+    page.write_text("no marks")
+    assert shapes.main(["cifar10.zip", "--table", "5", "--page", str(page)]) != 0
+    assert page.read_text() == "no marks"

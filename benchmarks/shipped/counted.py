@@ -111,7 +111,7 @@ def compared(models: Sequence[Shipped], untrained: Sequence[str]) -> Section:
         ("Thinner against shallower", list(_PAPER)[2:]),
     ):
         rows = [_compared_row(*one, trained.get(one)) for one in pair]
-        parts.append(f"### {title}\n\n{pages.table(head, rows)}")
+        parts.append(f"#### {title}\n\n{pages.table(head, rows)}")
     parts.append(
         "Counts are at 224 pixels with 1000 classes, as in the paper's tables 4 and 5; our\n"
         "top-1 is at 112 pixels."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -70,10 +71,13 @@ class Answer:
     Attributes:
         top1: Share of right answers, 0 to 1.
         images: Of how many.
+        held_out: The same after each epoch, on images that it was not trained on; none of them
+            is a test image.
     """
 
     top1: float
     images: int
+    held_out: tuple[float, ...]
 
 
 def parser(description: str, *, out: str, alpha: float, epochs: int) -> argparse.ArgumentParser:
@@ -153,7 +157,8 @@ def images(found: Mapping[Contender, Sequence[Answer]]) -> int:
 
 
 def _answer(asked: Conditions, who: Contender, seed: int) -> Answer:
-    folder = asked.out / "build" / _names(asked, who, seed)[1] / "ort-fp32"
+    stem = _names(asked, who, seed)[1]
+    folder = asked.out / "build" / stem / "ort-fp32"
     if not folder.exists() or evaluating.read(folder) is None:
         for arguments in commands(asked, who, seed):
             command = [sys.executable, "-m", "edgedeploy", *arguments]
@@ -164,7 +169,13 @@ def _answer(asked: Conditions, who: Contender, seed: int) -> Answer:
         raise FileError(
             f"{asked.data}/test gave no top-1", fix="pass labelled images: test/<class>/*.jpg"
         )
-    return Answer(top1=found.top1, images=found.count)
+    held_out = _held_out(asked.out / stem / "log.jsonl")
+    return Answer(top1=found.top1, images=found.count, held_out=held_out)
+
+
+def _held_out(log: Path) -> tuple[float, ...]:
+    epochs = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return tuple(fmean(epoch["held_out_top1"].values()) for epoch in epochs)
 
 
 def _names(asked: Conditions, who: Contender, seed: int) -> tuple[str, str]:
