@@ -54,10 +54,10 @@ def text(asked: Conditions, answers: Mapping[Contender, Sequence[Answer]]) -> st
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     teacher = next((who.teacher for who in answers if who.teacher is not None), None)
     distilled = "" if teacher is None else f" Distilled from `{teacher.stem}`."
-    alpha = next(iter(answers)).alpha
+    (first, *_), alpha = next(iter(answers.values())), next(iter(answers)).alpha
     return (
         f"{FAMILY.value} α {alpha:g} at {asked.resolution} pixels, {asked.epochs} epochs, top-1 in "
-        f"percent on {contest.images(answers):,} test images, {today}.{distilled}\n\n"
+        f"percent on {first.images:,} test images, {today}.{distilled}\n\n"
         f"{table(answers, asked.seeds)}"
     )
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import datetime
 import sys
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from shipped import pages
@@ -32,7 +31,7 @@ from edgedeploy.types import Family
 from edgedeploy.zoo import networks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from trainings.contest import Answer, Conditions
 
@@ -57,26 +56,6 @@ class Pair:
     other: Contender
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a pair came to.
-
-    Attributes:
-        pair: The two.
-        one: Of its first, one for each seed.
-        other: Of its second, for the same seeds.
-    """
-
-    pair: Pair
-    one: Sequence[Answer]
-    other: Sequence[Answer]
-
-    def __iter__(self) -> Iterator[tuple[Contender, Sequence[Answer]]]:
-        """Yield both, each with its answers."""
-        yield self.pair.one, self.one
-        yield self.pair.other, self.other
-
-
 def pairs(alpha: float) -> dict[int, Pair]:
     """Return tables 4 and 5 of the paper (arXiv 1704.04861) by their number, at a width of ours."""
     return {
@@ -95,8 +74,8 @@ def pairs(alpha: float) -> dict[int, Pair]:
     }
 
 
-def text(asked: Conditions, outcome: Outcome) -> str:
-    """Return what goes between a pair's marks: the conditions, the table and the drawing."""
+def text(asked: Conditions, pair: Pair, one: Sequence[Answer], other: Sequence[Answer]) -> str:
+    """Return the conditions and the table of a pair, whose answers are of the same seeds."""
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     head = (
         *("network", "multiply-adds", "parameters"),
@@ -104,30 +83,26 @@ def text(asked: Conditions, outcome: Outcome) -> str:
         *contest.SCORED,
     )
     rows = [
-        [_words(who), *_size(who, asked.resolution), *contest.scores(found, outcome.one)]
-        for who, found in outcome
+        [_words(who), *_size(who, asked.resolution), *contest.scores(found, one)]
+        for who, found in ((pair.one, one), (pair.other, other))
     ]
     how = (
         f"{asked.resolution} pixels, {_CLASSES} classes, {asked.epochs} epochs, top-1 in percent "
-        f"on {outcome.one[0].images:,} test images, {today}."
+        f"on {one[0].images:,} test images, {today}."
     )
-    table = pages.table(head, rows)
-    return f"#### {outcome.pair.title}\n\n{how}\n\n{table}\n\n{plot(outcome).markdown()}"
+    return f"#### {pair.title}\n\n{how}\n\n{pages.table(head, rows)}"
 
 
-def plot(outcome: Outcome) -> Plot:
-    """Return how the two learned: held-out accuracy over epochs, the mean of the seeds."""
-    curves = {
-        _words(who): [fmean(each) for each in zip(*(one.held_out for one in found), strict=True)]
-        for who, found in outcome
-    }
+def plot(pair: Pair, one: Sequence[float], other: Sequence[float]) -> Plot:
+    """Return how the two learned: held-out top-1 after each epoch, 0 to 1."""
+    curves = {_words(pair.one): one, _words(pair.other): other}
     ends = (
         f"{name} {100 * curve[0]:.1f} % and {100 * curve[-1]:.1f} %"
         for name, curve in curves.items()
     )
     return Plot(
-        file=f"{outcome.pair.name}.svg",
-        title=f"{outcome.pair.title}, epoch by epoch",
+        file=f"{pair.name}.svg",
+        title=f"{pair.title}, epoch by epoch",
         desc=f"Held-out top-1 after the first epoch and after the last: {', '.join(ends)}.",
         series={
             name: [Point(epoch, top1) for epoch, top1 in enumerate(curve, start=1)]
@@ -159,9 +134,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.page is not None:  # before an hour of training
             pages.filled(options.page, {pair.name: "" for pair in wanted})
         for pair in wanted:
-            one, other = (contest.answers(asked, who) for who in (pair.one, pair.other))
-            outcome = Outcome(pair=pair, one=one, other=other)
-            found, drawn = text(asked, outcome), plot(outcome)
+            both = (pair.one, pair.other)
+            table = text(asked, pair, *(contest.answers(asked, who) for who in both))
+            drawn = plot(pair, *(contest.curve(asked, who) for who in both))
+            found = f"{table}\n\n{drawn.markdown()}"
             if options.page is not None:
                 page = pages.filled(options.page, {pair.name: found})
                 write_atomically(options.page.parent / "images" / drawn.file, drawn.draw().encode())

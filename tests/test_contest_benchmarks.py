@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import typer
 
+from edgedeploy.errors import FileError
 from edgedeploy.types import Family
 
 ROOT = Path(__file__).parents[1]
@@ -49,7 +50,7 @@ def everyone(recipes: Any, shapes: Any, alpha: float = 0.25) -> list[Any]:
 
 
 def answers(contest: Any, *tops: float) -> tuple[Any, ...]:
-    return tuple(contest.Answer(top1=top1, images=COUNT, held_out=(0.25, top1)) for top1 in tops)
+    return tuple(contest.Answer(top1=top1, images=COUNT) for top1 in tops)
 
 
 def test_every_command_is_one_that_edgedeploy_takes(
@@ -97,13 +98,7 @@ def test_what_is_trained_already_is_not_trained_again(
         assert not check
         done.append(command[3:])
         if command[3] == "eval":
-            built = Path(command[4])
-            built.mkdir(parents=True)
-            run = built.parents[2] / built.parent.name
-            run.mkdir()
-            (run / "log.jsonl").write_text(
-                '{"held_out_top1": {"64": 0.25}}\n{"held_out_top1": {"64": 0.5}}\n'
-            )
+            Path(command[4]).mkdir(parents=True)
         return Ended()
 
     class Evaluated:
@@ -141,19 +136,31 @@ def test_the_shapes_are_those_of_the_papers_tables(shapes: Any) -> None:
 def test_each_shape_stands_beside_its_own_pair_with_its_work(
     contest: Any, shapes: Any, asked: Any
 ) -> None:
-    outcome = shapes.Outcome(
-        pair=shapes.pairs(0.5)[5],
-        one=answers(contest, 0.68, 0.70),
-        other=answers(contest, 0.65, 0.67),
-    )
-    first, second = (
-        line for line in shapes.text(asked, outcome).splitlines() if line.startswith("| V1")
-    )
+    pair = shapes.pairs(0.5)[5]
+    found = shapes.text(asked, pair, answers(contest, 0.68, 0.70), answers(contest, 0.65, 0.67))
+    first, second = (line for line in found.splitlines() if line.startswith("| V1"))
     assert first == "| V1 α 0.375 | 7.1 M | 0.47 M | 68.00 | 70.00 | – | – |"
     assert second.startswith("| V1 shallow α 0.5 | 6.7 M | 0.48 M | 65.00 | 67.00 | -3.00 | -4.3")
-    drawn = shapes.plot(outcome)
-    assert drawn.series["V1 α 0.375"] == [(1, 0.25, "", False), (2, pytest.approx(0.69), "", False)]
-    assert "V1 shallow α 0.5 25.0 % and 66.0 %" in drawn.desc
+
+
+def test_how_the_two_learned_is_the_mean_of_the_logs_of_their_seeds(
+    contest: Any, shapes: Any, asked: Any, tmp_path: Path
+) -> None:
+    asked = replace(asked, out=tmp_path)
+    pair = shapes.pairs(0.5)[5]
+    for seed, ends in ((1, (0.2, 0.6)), (2, (0.4, 0.7))):
+        call = contest.commands(asked, pair.one, seed)[0]
+        run = Path(call[call.index("-o") + 1])
+        run.mkdir()
+        log = "".join(f'{{"held_out_top1": {{"64": {top1}}}}}\n' for top1 in ends)
+        (run / "log.jsonl").write_text(log)
+    curve = contest.curve(asked, pair.one)
+    assert curve == pytest.approx([0.3, 0.65])
+    drawn = shapes.plot(pair, curve, [0.1, 0.5])
+    assert drawn.series["V1 α 0.375"] == [(1, curve[0], "", False), (2, curve[1], "", False)]
+    assert "V1 shallow α 0.5 10.0 % and 50.0 %" in drawn.desc
+    with pytest.raises(FileError, match="the log of a training"):
+        contest.curve(asked, pair.other)
 
 
 def test_a_pair_fills_its_part_of_the_page_alone(
@@ -161,13 +168,15 @@ def test_a_pair_fills_its_part_of_the_page_alone(
 ) -> None:
     pytest.importorskip("vl_convert", reason="needs the report extra")
     page = tmp_path / "page.md"
-    kept = "<!-- shape-full: begin -->\nold\n<!-- shape-full: end -->\n"
-    page.write_text(f"{kept}<!-- shape-shallow: begin -->\nold\n<!-- shape-shallow: end -->\n")
-    monkeypatch.setattr(contest, "answers", lambda *_: answers(contest, 0.68))
+    page.write_text((ROOT / "docs" / "tradeoffs.md").read_text())
+    old, rest = page.read_text().split("<!-- shape-shallow: begin -->")
+    monkeypatch.setattr(contest, "answers", lambda *_: answers(contest, 0.0123))
+    monkeypatch.setattr(contest, "curve", lambda *_: [0.1, 0.2])
     assert shapes.main(["cifar10.zip", "--table", "5", "--page", str(page)]) == 0
-    found = page.read_text()
-    assert found.startswith(kept)
-    assert "| V1 α 0.375 |" in found
+    before, after = page.read_text().split("<!-- shape-shallow: begin -->")
+    end = "<!-- shape-shallow: end -->"
+    assert (before, after.split(end)[1]) == (old, rest.split(end)[1])
+    assert "| V1 α 0.375 | 7.1 M | 0.47 M | 1.23 |" in after
     assert (tmp_path / "images" / "shape-shallow.svg").read_text().startswith("<svg ")
     page.write_text("no marks")
     assert shapes.main(["cifar10.zip", "--table", "5", "--page", str(page)]) != 0

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from edgedeploy import evaluating, shares
 from edgedeploy.errors import FileError
+from edgedeploy.training.loop import LOG
 from edgedeploy.types import Family, Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 SCORED = ("to the first, points", "95 %")
 
@@ -71,13 +72,10 @@ class Answer:
     Attributes:
         top1: Share of right answers, 0 to 1.
         images: Of how many.
-        held_out: The same after each epoch, on images that it was not trained on; none of them
-            is a test image.
     """
 
     top1: float
     images: int
-    held_out: tuple[float, ...]
 
 
 def parser(description: str, *, out: str, alpha: float, epochs: int) -> argparse.ArgumentParser:
@@ -136,6 +134,18 @@ def answers(asked: Conditions, who: Contender) -> tuple[Answer, ...]:
     return tuple(_answer(asked, who, seed) for seed in asked.seeds)
 
 
+def curve(asked: Conditions, who: Contender) -> list[float]:
+    """Return a contender's top-1 after each epoch, 0 to 1, the mean of its seeds.
+
+    It is of images held out of the training; none of them is a test image.
+
+    Raises:
+        FileError: The log of a training is not there.
+    """
+    runs = [_held_out(asked.out / _names(asked, who, seed)[1]) for seed in asked.seeds]
+    return [fmean(epoch) for epoch in zip(*runs, strict=True)]
+
+
 def scores(found: Sequence[Answer], first: Sequence[Answer]) -> list[str | None]:
     """Return cells of a table: top-1 by seed, then `SCORED`, the mean's distance to another's.
 
@@ -151,14 +161,8 @@ def scores(found: Sequence[Answer], first: Sequence[Answer]) -> list[str | None]
     return [*tops, f"{100 * (after - before):+.2f}", f"{100 * low:+.2f} to {100 * high:+.2f}"]
 
 
-def images(found: Mapping[Contender, Sequence[Answer]]) -> int:
-    """Return on how many test images the contenders were looked at."""
-    return next(iter(found.values()))[0].images
-
-
 def _answer(asked: Conditions, who: Contender, seed: int) -> Answer:
-    stem = _names(asked, who, seed)[1]
-    folder = asked.out / "build" / stem / "ort-fp32"
+    folder = asked.out / "build" / _names(asked, who, seed)[1] / "ort-fp32"
     if not folder.exists() or evaluating.read(folder) is None:
         for arguments in commands(asked, who, seed):
             command = [sys.executable, "-m", "edgedeploy", *arguments]
@@ -169,13 +173,18 @@ def _answer(asked: Conditions, who: Contender, seed: int) -> Answer:
         raise FileError(
             f"{asked.data}/test gave no top-1", fix="pass labelled images: test/<class>/*.jpg"
         )
-    held_out = _held_out(asked.out / stem / "log.jsonl")
-    return Answer(top1=found.top1, images=found.count, held_out=held_out)
+    return Answer(top1=found.top1, images=found.count)
 
 
-def _held_out(log: Path) -> tuple[float, ...]:
-    epochs = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    return tuple(fmean(epoch["held_out_top1"].values()) for epoch in epochs)
+def _held_out(run: Path) -> list[float]:
+    try:
+        lines = (run / LOG).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise FileError(
+            f"the log of a training that was tested cannot be read: {error}",
+            fix="pass another -o, to train anew",
+        ) from error
+    return [fmean(json.loads(line)["held_out_top1"].values()) for line in lines]
 
 
 def _names(asked: Conditions, who: Contender, seed: int) -> tuple[str, str]:
